@@ -1,7 +1,7 @@
 //! The client's methods for campaigns and their codes.
 //!
-//! Those that change something take the request's id first; the others only read. A list of codes has a limit for each request
-//! ([`LINES_MAX`](scrip_protocol::command::LINES_MAX)): whoever sends a longer one in parts gives each part an id of its own
+//! Methods that change something take a request id first; the others only read. Lists of codes are limited per request
+//! ([`LINES_MAX`](scrip_protocol::command::LINES_MAX)). If you send a longer list in parts, give each part its own id
 //! ([`RequestId::of_part`]).
 
 use super::{Client, ClientError};
@@ -34,7 +34,7 @@ impl Client {
     /// use scrip_protocol::command::UpdateCampaign;
     /// use scrip_protocol::{CampaignId, RequestId};
     ///
-    /// // Each code once; no end any more; the rest as it is.
+    /// // Each code can be used once; no end date; everything else unchanged.
     /// let campaign = CampaignId(7);
     /// let changes =
     ///     UpdateCampaign { campaign, activations_per_code_max: Some(Some(1)), ends_ms: Some(None), ..UpdateCampaign::default() };
@@ -78,7 +78,7 @@ impl Client {
         self.call(request, &ArchiveCampaign { campaign }).await
     }
 
-    /// Restores an archived campaign, or what was left of it at an earlier restoring.
+    /// Restores an archived campaign, or the codes that an earlier restore left archived.
     ///
     /// ```no_run
     /// # async fn example(client: scrip_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -107,8 +107,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn list_campaigns(&self, asked: &ListCampaigns) -> Result<ListCampaignsOutcome, ClientError> {
-        self.call(RequestId(0), asked).await
+    pub async fn list_campaigns(&self, query: &ListCampaigns) -> Result<ListCampaignsOutcome, ClientError> {
+        self.call(RequestId(0), query).await
     }
 
     /// Shows a campaign.
@@ -127,7 +127,7 @@ impl Client {
         self.call(request, codes).await
     }
 
-    /// Says what adding codes would answer.
+    /// Previews adding codes: returns the answer without adding any.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -135,7 +135,7 @@ impl Client {
         self.call(RequestId(0), codes).await
     }
 
-    /// Says of codes whether they are free to be added to a campaign.
+    /// Checks whether codes are free to be added to a campaign.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -151,8 +151,8 @@ impl Client {
     /// use scrip_protocol::{CampaignId, RequestId};
     ///
     /// let campaign = CampaignId(7);
-    /// let asked = GenerateCodes { campaign, count: 500, pattern: "SPRING-********".into(), alphabet: String::new() };
-    /// if let GenerateCodesOutcome::Generated { first_slot, .. } = client.generate_codes(RequestId::now(), &asked).await? {
+    /// let generate = GenerateCodes { campaign, count: 500, pattern: "SPRING-********".into(), alphabet: String::new() };
+    /// if let GenerateCodesOutcome::Generated { first_slot, .. } = client.generate_codes(RequestId::now(), &generate).await? {
     ///     let from = ListCodes { campaign, from_slot: first_slot, status: Default::default(), usage: Default::default() };
     ///     if let ListCodesOutcome::Codes { codes, .. } = client.list_codes(&from).await? {
     ///         codes.iter().take(500).for_each(|row| println!("{}", row.code));
@@ -164,31 +164,31 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn generate_codes(&self, request: RequestId, asked: &GenerateCodes) -> Result<GenerateCodesOutcome, ClientError> {
-        self.call(request, asked).await
+    pub async fn generate_codes(&self, request: RequestId, command: &GenerateCodes) -> Result<GenerateCodesOutcome, ClientError> {
+        self.call(request, command).await
     }
 
     /// Archives single codes of a campaign.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn archive_codes(&self, request: RequestId, asked: &ArchiveCodes) -> Result<ArchiveCodesOutcome, ClientError> {
-        self.call(request, asked).await
+    pub async fn archive_codes(&self, request: RequestId, command: &ArchiveCodes) -> Result<ArchiveCodesOutcome, ClientError> {
+        self.call(request, command).await
     }
 
     /// Restores single codes of a campaign.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn restore_codes(&self, request: RequestId, asked: &RestoreCodes) -> Result<RestoreCodesOutcome, ClientError> {
-        self.call(request, asked).await
+    pub async fn restore_codes(&self, request: RequestId, command: &RestoreCodes) -> Result<RestoreCodesOutcome, ClientError> {
+        self.call(request, command).await
     }
 
     /// Lists the codes of a campaign that pass a filter, a page at a time.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn list_codes(&self, asked: &ListCodes) -> Result<ListCodesOutcome, ClientError> {
-        self.call(RequestId(0), asked).await
+    pub async fn list_codes(&self, query: &ListCodes) -> Result<ListCodesOutcome, ClientError> {
+        self.call(RequestId(0), query).await
     }
 }

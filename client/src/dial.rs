@@ -15,23 +15,23 @@ use scrip_transport::endpoint;
 use scrip_transport::tls;
 use scrip_transport::tls::UnusablePem;
 
-/// How long an engine may be silent, asked whether it is there, before the connection is taken for lost.
+/// How long an engine may stay silent despite keep-alives before the connection counts as lost.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// Where an engine is, and what it takes to be let in.
+/// The address of an engine and the caller's authentication.
 #[derive(Clone)]
 pub struct Dial {
     address: SocketAddr,
     server_name: String,
     token: String,
-    /// What the caller calls itself, for the engine's log.
+    /// The caller's name in the engine's log.
     pub program: String,
-    /// How long an answer is waited for, over reconnects.
+    /// How long to wait for a reply, across reconnects.
     pub patience: Duration,
     config: ClientConfig,
 }
 
-/// A connection on which hello was said.
+/// A connection after the hello.
 pub struct Dialled {
     /// The endpoint, which must live as long as the connection.
     pub endpoint: Endpoint,
@@ -39,30 +39,30 @@ pub struct Dialled {
     pub connection: Connection,
     /// The answer to the hello.
     pub welcome: Welcome,
-    /// The first lane, ready for requests.
+    /// The first lane's sending side, ready for requests.
     pub send: SendStream,
-    /// Its other direction.
+    /// Its receiving side.
     pub receive: RecvStream,
 }
 
 /// Why there is no connection.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is not one.
+    /// The address is invalid.
     #[error("{address:?} is not a usable address: {cause}")]
     Address {
-        /// What was given.
+        /// The address given.
         address: String,
         /// Why.
         cause: String,
     },
-    /// The certificate authority's file holds no certificate that can be used.
+    /// The certificate authority's file contains no usable certificate.
     #[error("the certificate authority is unusable: {0}")]
     Authority(UnusablePem),
-    /// The caller's own certificate or key cannot be used.
+    /// The caller's own certificate or key is unusable.
     #[error("the client certificate is unusable: {0}")]
     Identity(String),
-    /// No socket could be had.
+    /// No socket could be opened.
     #[error("cannot open a UDP socket: {0}")]
     Socket(String),
     /// Nobody answers.
@@ -74,15 +74,15 @@ pub enum ConnectError {
     /// The handshake failed, most often because of the certificate.
     #[error("the handshake with {address} failed: {cause}")]
     Handshake {
-        /// With whom.
+        /// The address.
         address: SocketAddr,
         /// Why.
         cause: String,
     },
-    /// The engine does not take the caller's own certificate.
+    /// The engine rejects the caller's own certificate.
     #[error("the engine rejected the certificate: {0}")]
     Certificate(&'static str),
-    /// The engine closed the connection, and said why.
+    /// The engine closed the connection with a reason.
     #[error("the engine closed the connection: {reason} ({})", .code.word())]
     Closed {
         /// The code.
@@ -96,7 +96,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether trying again may help.
+    /// Whether a retry may help.
     pub fn is_passing(&self) -> bool {
         match self {
             ConnectError::Unreachable(_) | ConnectError::Lost(_) => true,
@@ -126,7 +126,7 @@ impl ConnectError {
         }
     }
 
-    /// What the end of a connection to an address means.
+    /// The error for the end of a connection to an address.
     pub fn of(error: &ConnectionError, address: SocketAddr) -> ConnectError {
         /// TLS alert 120 (RFC 7301), as QUIC carries it (RFC 9001, section 4.8).
         const NO_APPLICATION_PROTOCOL: u64 = 0x100 + 120;
@@ -157,7 +157,7 @@ impl ConnectError {
 }
 
 impl Dial {
-    /// An engine at `address` (host and port), whose certificate `authority` (PEM) has signed, called with a token.
+    /// An engine at `address` (host and port) whose certificate is signed by `authority` (PEM). Authenticates with a token.
     ///
     /// # Errors
     /// When the address or the authority cannot be used.
@@ -165,7 +165,7 @@ impl Dial {
         Dial::to(address, client_config(authority.as_ref())?, token.into())
     }
 
-    /// The same, called with a certificate that the authority has signed, and its private key (both PEM), instead of a token.
+    /// The same, but authenticates with a certificate signed by the authority, and its private key (both PEM).
     ///
     /// # Errors
     /// When the address, the authority, the certificate or the key cannot be used.
@@ -202,7 +202,7 @@ impl Dial {
         self
     }
 
-    /// Connects, and says hello. Gives up after [`Dial::patience`].
+    /// Connects and sends the hello. Gives up after [`Dial::patience`].
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -226,7 +226,7 @@ impl Dial {
         let (mut send, mut receive) = connection.open_bi().await.map_err(failed)?;
         let mut bytes = Vec::new();
         push_value(&mut bytes, HELLO, 0, &Hello { token: self.token.clone(), program: self.program.clone() });
-        // If this fails the engine has closed the connection, and reading tells why.
+        // If this fails, the engine has closed the connection; reading returns the reason.
         let _ = send.write_all(&bytes).await;
         match read_welcome(&mut receive).await {
             Some(welcome) => Ok(Dialled { endpoint, connection, welcome, send, receive }),
@@ -235,7 +235,7 @@ impl Dial {
     }
 }
 
-/// What a TLS alert (RFC 8446, section 6), as QUIC carries it, says of the caller's certificate; `None` where it says nothing of it.
+/// The meaning for the caller's certificate of a TLS alert (RFC 8446, section 6), as QUIC carries it; `None` if there is none.
 fn refused_certificate(code: u64) -> Option<&'static str> {
     match code.checked_sub(0x100)? {
         45 => Some("it has expired, or is not valid yet"),
@@ -246,7 +246,7 @@ fn refused_certificate(code: u64) -> Option<&'static str> {
     }
 }
 
-/// The answer to the hello; `None` where the connection ends without one.
+/// The answer to the hello; `None` if the connection ends without one.
 async fn read_welcome(receive: &mut RecvStream) -> Option<Welcome> {
     let mut frames = FrameBuffer::default();
     let mut piece = [0; 512];
@@ -259,7 +259,7 @@ async fn read_welcome(receive: &mut RecvStream) -> Option<Welcome> {
     }
 }
 
-/// How a client speaks QUIC and TLS with an engine whose certificate `authority` (PEM) has signed.
+/// QUIC and TLS configuration of a client, for an engine whose certificate is signed by `authority` (PEM).
 ///
 /// # Errors
 /// When the authority cannot be used.
@@ -267,7 +267,7 @@ pub fn client_config(authority: &[u8]) -> Result<ClientConfig, ConnectError> {
     config_of(authority, None)
 }
 
-/// The same, with what the caller shows of itself.
+/// The same, with client authentication.
 fn config_of(
     authority: &[u8],
     identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
@@ -286,7 +286,7 @@ fn config_of(
     let mut config = ClientConfig::new(Arc::new(crypto));
     let mut transport = TransportConfig::default();
     transport
-        // An engine that was killed says nothing: its silence must be noticed well within a caller's patience.
+        // A killed engine sends nothing, so its silence must be noticed well within a caller's patience.
         .max_idle_timeout(Some(IdleTimeout::try_from(SILENCE_MAX).expect("it fits QUIC's number")))
         .keep_alive_interval(Some(SILENCE_MAX / 5))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))

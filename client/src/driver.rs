@@ -1,4 +1,4 @@
-//! Keeps a client connected: writes requests, hands out replies, and retries unanswered requests on the next connection.
+//! Keeps a client connected: writes requests, returns replies, and retries unanswered requests on the next connection.
 
 use std::collections::BTreeMap;
 use std::sync::Weak;
@@ -18,13 +18,14 @@ use scrip_protocol::hello::CloseCode;
 /// The pauses between reconnects: from, and up to.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
-/// How many bytes of frames are given to a connection at once: no further frame after so many. What waits behind them can still be given up.
+/// How many bytes of frames are passed to a connection at once; no further frame starts beyond that. Requests that still wait can
+/// be cancelled.
 const CHUNK_BYTES: usize = 256 << 10;
-/// How long a connection has to send that it is closed, and how often that is looked at.
+/// How long to wait until a connection's close has been sent, and how often to check.
 const CLOSE_MAX: Duration = Duration::from_millis(100);
 const CLOSE_LOOK: Duration = Duration::from_millis(1);
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(super) struct Reply {
     /// The reply's frame, or why there will never be one.
@@ -33,19 +34,19 @@ pub(super) struct Reply {
     pub(super) sent: Sent,
 }
 
-/// How far a request got. Only one that was never sent is certain not to have been executed; a refusal of one that was sent on an
-/// earlier connection as well is certain of nothing.
+/// How far a request got. Only a request that was never sent is certain not to have been executed. If it was sent on an earlier
+/// connection as well, a refusal proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sent {
-    /// No connection was given a byte of it.
+    /// No connection was passed a byte of it.
     Never,
-    /// One connection was given it, in full or in part.
+    /// One connection was passed some or all of it.
     Once,
     /// Several connections were.
     Again,
 }
 
-/// The calls of a client. Shared by the client's handles, which add, and its driver, which answers.
+/// The calls of a client. The client's handles add calls, and its driver completes them.
 #[derive(Default)]
 pub(super) struct Calls {
     table: Mutex<Table>,
@@ -57,20 +58,20 @@ struct Table {
     next: u64,
     /// By correlation, which is the order of the calls.
     waiting: BTreeMap<u64, Waiting>,
-    /// The present connection was given every waiting call below this correlation, and none from it on.
+    /// The current connection has been passed every waiting call below this correlation, and none from it on.
     unsent_from: u64,
-    /// Correlations below this were given to some connection.
+    /// Correlations below this were passed to some connection.
     sent_below: u64,
-    /// Correlations below this were given to a connection before the present one.
+    /// Correlations below this were passed to a connection before the current one.
     sent_before_below: u64,
-    /// Why the connection was lost last.
+    /// Why the last connection was lost.
     lost: Option<ConnectError>,
-    /// Set when trying again cannot help.
+    /// Set when a retry cannot help.
     over: bool,
 }
 
 struct Waiting {
-    /// Kept until the answer is here, to be sent again on another connection.
+    /// Kept until the reply arrives, to be sent again on another connection.
     frame: Vec<u8>,
     done: oneshot::Sender<Reply>,
 }
@@ -93,7 +94,7 @@ impl Calls {
         added.into_iter().map(pending).collect()
     }
 
-    /// Stops waiting for a reply. A request that no connection was given yet is never sent. Returns how far the request got, and why
+    /// Stops waiting for a reply. A request that no connection was passed is never sent. Returns how far the request got, and why
     /// the connection was lost, if it is.
     fn give_up(&self, correlation: u64) -> (Sent, Option<ConnectError>) {
         let mut table = self.table.lock();
@@ -101,13 +102,13 @@ impl Calls {
         (table.sent(correlation), table.lost.clone())
     }
 
-    /// Ends the client once everything unsent is written.
+    /// Ends the client once all unsent requests are written.
     pub(super) fn close(&self) {
         self.table.lock().over = true;
         self.added.notify_one();
     }
 
-    /// Makes everything unanswered unsent again, in the order of the calls, under the same request ids.
+    /// Marks every unanswered request as unsent, in the order of the calls, under the same request ids.
     fn retry_unanswered(&self) {
         let mut table = self.table.lock();
         table.lost = None;
@@ -115,7 +116,7 @@ impl Calls {
         table.unsent_from = 0;
     }
 
-    /// Notes why the connection was lost. Returns whether to try again; if not, every call ends with the error.
+    /// Records why the connection was lost. Returns whether to retry; if not, every call ends with the error.
     fn lose(&self, error: ConnectError) -> bool {
         let mut table = self.table.lock();
         table.over |= !error.is_passing();
@@ -148,20 +149,20 @@ impl Calls {
     }
 }
 
-/// A request that was added, and whose reply is waited for. Dropped before there is one, it is given up.
+/// A pending request. Dropping it before the reply arrives cancels it.
 pub(super) struct Pending<'a> {
     calls: &'a Calls,
     correlation: u64,
     reply: oneshot::Receiver<Reply>,
-    /// Whether there is a reply, or it was given up.
+    /// Whether the reply has arrived, or the request was cancelled.
     is_over: bool,
 }
 
 impl Pending<'_> {
-    /// Waits for the reply until a deadline. After that, the request is given up: returns how far it got, and why the connection was lost,
-    /// if it is.
+    /// Waits for the reply until a deadline, then cancels the request and returns how far it got, and why the connection was
+    /// lost, if it is.
     pub(super) async fn reply(mut self, deadline: Instant) -> Result<Reply, (Sent, Option<ConnectError>)> {
-        // An error means that the driver ended without an answer, which it does not while there are handles.
+        // An error means that the driver ended without a reply, which it never does while handles exist.
         let replied = tokio::time::timeout_at(deadline, &mut self.reply).await;
         self.is_over = true;
         match replied {
@@ -188,7 +189,7 @@ impl Table {
         }
     }
 
-    /// Returns the frames to write next. From now on their requests may have been executed.
+    /// Returns the frames to write next. From then on their requests may be executed.
     fn take_unsent(&mut self) -> Vec<u8> {
         let (mut length, mut until) = (0, self.next);
         for (correlation, waiting) in self.waiting.range(self.unsent_from..) {
@@ -223,16 +224,16 @@ impl Table {
     }
 }
 
-/// Runs for as long as the client has handles.
+/// Runs as long as the client has handles.
 pub(super) struct Driver {
     dial: Dial,
     calls: Weak<Calls>,
-    /// Dropped when the close of the connection was sent.
+    /// Dropped once the connection's close was sent.
     open: Option<watch::Sender<()>>,
 }
 
 impl Driver {
-    /// A driver, and the end of its connection.
+    /// A driver, and the handle on the close of its connection.
     pub(super) fn new(dial: Dial, calls: Weak<Calls>) -> (Driver, Closed) {
         let (open, closed) = watch::channel(());
         (Driver { dial, calls, open: Some(open) }, Closed(closed))
@@ -268,7 +269,7 @@ impl Driver {
         }
     }
 
-    /// Uses a connection to its end. Returns why it ended, or `None` when the client has no handles any more.
+    /// Uses a connection until it ends. Returns why it ended, or `None` when the client has no handles left.
     async fn drive(&mut self, dialled: Dialled) -> Option<ConnectError> {
         let Dialled { connection, send, receive, endpoint, .. } = dialled;
         let ended = tokio::select! {
@@ -282,7 +283,7 @@ impl Driver {
             endpoint.wait_idle().await;
             return None;
         }
-        // Where the stream failed because the connection did, the connection knows why.
+        // If the stream failed because the connection did, the connection has the reason.
         let lost = connection.close_reason().map(|error| ConnectError::of(&error, self.dial.address()));
         connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
         lost.or(ended)
@@ -327,8 +328,8 @@ impl Driver {
     }
 }
 
-/// Closes a connection, and waits until that was sent: a process that ends before leaves a connection that the engine keeps until
-/// it was silent for too long.
+/// Closes a connection and waits until the close was sent. If the process ended earlier, the engine would keep the connection
+/// until the idle timeout.
 async fn close(connection: &Connection) {
     let sent_before = connection.stats().udp_tx.datagrams;
     connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
@@ -337,7 +338,7 @@ async fn close(connection: &Connection) {
             tokio::time::sleep(CLOSE_LOOK).await;
         }
     };
-    // What is not sent by then never is.
+    // What is not sent by then is never sent.
     let _ = tokio::time::timeout(CLOSE_MAX, sent).await;
 }
 
@@ -346,9 +347,9 @@ async fn close(connection: &Connection) {
 pub struct Closed(watch::Receiver<()>);
 
 impl Closed {
-    /// Waits until the close of the connection was sent, or cannot be sent.
+    /// Waits until the connection's close was sent, or cannot be sent.
     pub async fn wait(mut self) {
-        // Nothing is ever sent: an error is the end.
+        // Nothing is ever sent on this channel: an error marks the end.
         while self.0.changed().await.is_ok() {}
     }
 }
@@ -370,7 +371,7 @@ mod tests {
         frame
     }
 
-    /// Adds a request that nobody drops.
+    /// Adds a request that is never cancelled.
     fn add(calls: &Calls, body: &[u8]) -> (u64, oneshot::Receiver<Reply>) {
         calls.table.lock().add(frame(body))
     }
@@ -385,7 +386,7 @@ mod tests {
         assert_eq!(calls.give_up(second).0, Sent::Never);
         assert_eq!(calls.table.lock().take_unsent(), numbered(third, b"third"));
         assert_eq!(calls.table.lock().take_unsent(), b"");
-        // The next connection is given what is still waited for, and nothing else.
+        // The next connection is passed the requests that are still pending, and nothing else.
         let (fourth, _fourth) = add(&calls, b"fourth");
         let (fifth, _fifth) = add(&calls, b"fifth");
         assert_eq!(calls.give_up(fourth).0, Sent::Never);
@@ -408,7 +409,8 @@ mod tests {
         assert_eq!(calls.table.lock().waiting.len(), 1);
     }
 
-    /// What is behind a large frame can be given up for as long as that is being written, and what was sent before stays known as sent.
+    /// A request behind a large frame can be cancelled while that is being written, and requests written earlier stay marked as
+    /// sent.
     #[test]
     fn frames_are_given_to_a_connection_a_chunk_at_a_time() {
         let calls = Calls::default();

@@ -1,7 +1,7 @@
-//! The client's methods for the ledger: top-ups, bonuses by hand, what is spent, and groups of clients.
+//! The client's methods for the ledger: top-ups, manual bonus operations, spending, and groups of clients.
 //!
-//! Those that change something take the request's id first. Money is taken or given at most once under an id, however often the request
-//! is repeated, so whoever takes a payment stores the id before it asks.
+//! Methods that change something take a request id first. Money moves at most once under an id, however often the request is
+//! retried, so store the id before you send a payment.
 
 use super::{Client, ClientError};
 use scrip_protocol::command::{
@@ -12,7 +12,7 @@ use scrip_protocol::command::{
 use scrip_protocol::ids::{GroupId, RequestId};
 
 impl Client {
-    /// Tops up a client's gaming balance; the rules that match fire at that moment.
+    /// Tops up a client's gaming balance. Matching rules fire at once.
     ///
     /// ```no_run
     /// # async fn example(client: scrip_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -21,7 +21,7 @@ impl Client {
     ///
     /// let (client_id, club, source) = (ClientId(42), ClubId(1), TopUpSource::Acquiring);
     /// let paid = TopUp { client: client_id, club, amount: Money(50_000), source, note: Note::default() };
-    /// let request = RequestId::now(); // to be stored before it is sent, so that it can be sent again
+    /// // store it before sending, so that the request can be retried
     /// if let TopUpOutcome::ToppedUp(done) = client.top_up(request, &paid).await? {
     ///     println!("top-up {}: {} credited", done.top_up, done.credited);
     /// }
@@ -35,7 +35,7 @@ impl Client {
         self.call(request, top_up).await
     }
 
-    /// Gives a top-up back, or some of it.
+    /// Refunds a top-up, in full or in part.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -43,7 +43,7 @@ impl Client {
         self.call(request, refund).await
     }
 
-    /// Credits a client's bonus balance by hand.
+    /// Credits a client's bonus balance.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -51,7 +51,7 @@ impl Client {
         self.call(request, credit).await
     }
 
-    /// Writes off some of a client's bonus balance by hand.
+    /// Writes off some of a client's bonus balance.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -67,10 +67,10 @@ impl Client {
     /// use scrip_protocol::{ClientId, ClubId, Money, RequestId};
     ///
     /// let (client_id, club, paid_for) = (ClientId(42), ClubId(1), PaidFor::GamingTime);
-    /// let asked = PayBonus { client: client_id, club, amount: Money(1_250), paid_for, note: Note::default() };
-    /// match client.pay_bonus(RequestId::now(), &asked).await? {
+    /// let payment = PayBonus { client: client_id, club, amount: Money(1_250), paid_for, note: Note::default() };
+    /// match client.pay_bonus(RequestId::now(), &payment).await? {
     ///     BonusOutcome::Done(done) => println!("paid; {} left", done.balance),
-    ///     BonusOutcome::Overdraft { balance } => println!("there are only {balance}"),
+    ///     BonusOutcome::Overdraft { balance } => println!("only {balance} left"),
     ///     refused => println!("{refused}"),
     /// }
     /// # Ok(())
@@ -83,7 +83,7 @@ impl Client {
         self.call(request, payment).await
     }
 
-    /// Gives back what was paid with bonuses, or some of it.
+    /// Refunds a bonus payment, in full or in part.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -91,7 +91,7 @@ impl Client {
         self.call(request, refund).await
     }
 
-    /// Records a session that a client has had.
+    /// Records a client's session.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -99,7 +99,7 @@ impl Client {
         self.call(request, session).await
     }
 
-    /// Records what a client has bought.
+    /// Records a client's purchase.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -115,7 +115,7 @@ impl Client {
         self.call(request, &RegisterGroup { name: name.to_owned() }).await
     }
 
-    /// Lists the groups after one; 0 from the first.
+    /// Lists groups, starting after the given one; 0 starts from the first.
     ///
     /// # Errors
     /// As [`Client::call`].

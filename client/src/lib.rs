@@ -7,14 +7,14 @@
 //! - [`Tailing`] for the journal, on one connection; [`Watching`] for refused attempts that left no record in it.
 //! - [`Dial`] for a connection whose lanes the caller drives by itself.
 //!
-//! A request that changes something ends in one of three ways: an outcome; an error that says that it was not executed; or
-//! [`ClientError::Unknown`]. Once a connection was given a byte of the request, or where the caller sends a retry
-//! ([`Client::retrying`]), nothing but an outcome is certain: a refusal of a retry says nothing about the first attempt, and an error
-//! while reconnecting says nothing about the connection before. After `Unknown`, send the same request again under the same id until
-//! there is an outcome. It is the outcome of the first attempt that was executed.
+//! A request that changes something ends in one of three ways: an outcome; an error that guarantees that it was not executed; or
+//! [`ClientError::Unknown`]. Once a connection was passed a byte of the request, or if the caller sends a retry
+//! ([`Client::retrying`]), only an outcome is certain: a refusal of a retry proves nothing about the first attempt, and an error
+//! while reconnecting proves nothing about the previous connection. After `Unknown`, send the same request again under the same
+//! id until there is an outcome. It is the outcome of the first attempt that was executed.
 //!
-//! A call whose future is dropped is given up: if no connection was given it, it is never sent; if one was, it may be executed, and is not sent
-//! again.
+//! Dropping the future of a call cancels it: if no connection was passed the request, it is never sent; otherwise it may be
+//! executed, and is not sent again.
 
 mod backoff;
 mod campaigns;
@@ -54,7 +54,7 @@ use scrip_protocol::hello::Welcome;
 use scrip_protocol::ids::{ClientId, ClubId, Position, RequestId};
 use scrip_protocol::refusal::Refusal;
 
-/// How many requests a client has in flight at the most; further calls wait.
+/// Maximum number of requests that a client has in flight; further calls wait.
 pub const IN_FLIGHT_MAX: usize = 16_384;
 
 /// Why a call has no outcome.
@@ -63,7 +63,7 @@ pub enum ClientError {
     /// The engine refused the request, which was sent once. It was not executed.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// The request may have been executed, now or by an earlier attempt. Send it again under the same id to find out.
+    /// The request may have been executed, now or by an earlier attempt. Retry it under the same id to find out.
     #[error(
         "request {request} has no outcome after {waited:.1?}{}; send it again under the same id to find out whether it was executed",
         cause_in_words(.cause)
@@ -73,7 +73,7 @@ pub enum ClientError {
         request: RequestId,
         /// How long the client waited and retried.
         waited: Duration,
-        /// What came instead of an outcome, if anything did.
+        /// What arrived instead of an outcome, if anything.
         cause: Option<NoOutcome>,
     },
     /// A command that changes nothing got no answer in time.
@@ -84,10 +84,10 @@ pub enum ClientError {
         /// Why the connection was lost, if it was.
         last: Option<ConnectError>,
     },
-    /// The engine cannot be reached, or does not accept this client. The request was never sent.
+    /// The engine cannot be reached, or rejects this client. The request was never sent.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The request is larger than a frame may be. It was not sent.
+    /// The request exceeds the maximum frame size. It was not sent.
     #[error("the request has {0} bytes; a frame has at most {REQUEST_BYTES_MAX}")]
     TooLarge(usize),
     /// The reply to a command that changes nothing is malformed.
@@ -95,13 +95,13 @@ pub enum ClientError {
     Reply(#[from] Malformed),
 }
 
-/// What came instead of an outcome.
+/// What arrived instead of an outcome.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NoOutcome {
-    /// The connection was lost, and no other could be made.
+    /// The connection was lost and could not be reopened.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// A retry was refused, which says nothing about the attempts before it.
+    /// A retry was refused, which proves nothing about earlier attempts.
     #[error("a retry was refused: {0}")]
     Refused(Refusal),
     /// The reply is malformed.
@@ -123,7 +123,7 @@ fn cause_in_words(cause: &Option<NoOutcome>) -> String {
 ///
 /// let dial = Dial::new("127.0.0.1:4600", std::fs::read("data/tls/ca.pem")?, std::env::var("SCRIP_TOKEN")?)?;
 /// let client = Client::connect(dial).await?;
-/// let request = RequestId::now(); // to be stored before it is sent, so that it can be sent again
+/// let request = RequestId::now(); // store it before sending, so that the request can be retried
 /// let redeem = Redeem::new(ClientId(42), ClubId(1), "SUMMER-25");
 /// println!("{}", client.redeem(request, &redeem).await?);
 /// # Ok(())
@@ -136,15 +136,15 @@ pub struct Client {
     patience: Duration,
     welcome: Arc<Welcome>,
     closed: Closed,
-    /// Whether an earlier attempt may have been executed, whatever this client sees.
+    /// Whether an earlier attempt may have been executed, unknown to this client.
     retrying: bool,
 }
 
 impl Client {
-    /// Connects and says hello.
+    /// Connects and sends the hello.
     ///
     /// # Errors
-    /// When the engine cannot be reached, or does not take the token.
+    /// When the engine cannot be reached, or rejects the token.
     pub async fn connect(dial: Dial) -> Result<Client, ConnectError> {
         let patience = dial.patience;
         let first = dial.connect().await?;
@@ -157,25 +157,25 @@ impl Client {
         Ok(Client { calls, in_flight, patience, welcome, closed, retrying: false })
     }
 
-    /// The end of its connection. A process that ends before [`Closed::wait`] has returned may leave a connection that the engine
-    /// keeps, and counts among those of the credential, for some seconds.
+    /// A handle on the close of the connection. If the process ends before [`Closed::wait`] has returned, the engine may keep the
+    /// connection, and count it against the credential, for some seconds.
     pub fn closed(&self) -> Closed {
         self.closed.clone()
     }
 
     /// The same client, for requests that may have been sent before: by another process, or by a call that ended with
-    /// [`ClientError::Unknown`]. Its calls end with an outcome or with `Unknown`, never with an error that says that the request was
-    /// not executed.
+    /// [`ClientError::Unknown`]. Its calls end with an outcome or with `Unknown`, never with an error that claims that the
+    /// request was not executed.
     pub fn retrying(&self) -> Client {
         Client { retrying: true, ..self.clone() }
     }
 
-    /// What the engine said when this client first connected.
+    /// The engine's answer to the hello when this client first connected.
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
     }
 
-    /// Sends any command and waits for its answer. `request` is looked at only if the command changes something.
+    /// Sends any command and waits for its reply. `request` is used only if the command changes something.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -183,7 +183,7 @@ impl Client {
         self.call_within(self.patience, request, command).await
     }
 
-    /// The same, with a patience of its own: for what may take the engine longer than other commands.
+    /// The same, with its own timeout, for commands that may take the engine longer.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -200,10 +200,10 @@ impl Client {
         self.outcome(call, command, pending).await
     }
 
-    /// Sends many redemptions at once, and waits for the answers, in the same order.
-    pub async fn redeem_all(&self, asked: &[(RequestId, Redeem)]) -> Vec<Result<RedeemOutcome, ClientError>> {
-        let mut outcomes = Vec::with_capacity(asked.len());
-        for some in asked.chunks(IN_FLIGHT_MAX / 2) {
+    /// Sends many redemptions at once and waits for the replies, in the same order.
+    pub async fn redeem_all(&self, redemptions: &[(RequestId, Redeem)]) -> Vec<Result<RedeemOutcome, ClientError>> {
+        let mut outcomes = Vec::with_capacity(redemptions.len());
+        for some in redemptions.chunks(IN_FLIGHT_MAX / 2) {
             let permits = self.in_flight.acquire_many(some.len() as u32).await.expect("the semaphore is never closed");
             let frames: Vec<_> = some.iter().map(|(request, redeem)| frame_of(*request, redeem)).collect();
             let too_large: Vec<_> = frames.iter().map(|frame| frame.as_ref().err().cloned()).collect();
@@ -223,8 +223,8 @@ impl Client {
         outcomes
     }
 
-    /// Waits for the outcome of a request. A retry for which the engine has no room at the moment is sent again for as long as the
-    /// call's patience lasts: the engine may be busy without having looked for the first attempt.
+    /// Waits for the outcome of a request. If the engine is busy, a retry is sent again until the call's timeout: a busy engine
+    /// may not have looked for the first attempt.
     async fn outcome<C: Command>(
         &self,
         mut call: Call<C>,
@@ -245,7 +245,7 @@ impl Client {
                 Ok(outcome) => return Ok(outcome),
                 Err(refusal) => refusal,
             };
-            // An id that is none was never executed.
+            // A request with an invalid id was never executed.
             if !call.is_retry() || refusal == Refusal::RequestIdInvalid {
                 return Err(ClientError::Refused(refusal));
             }
@@ -266,8 +266,8 @@ impl Client {
         self.call(request, redeem).await
     }
 
-    /// Holds one use of a code while the payment is taken; [`HOLD_TTL_DEFAULT_MS`](scrip_protocol::command::HOLD_TTL_DEFAULT_MS) is a good
-    /// time for that. Then [`Client::confirm`] it, or [`Client::release`] it.
+    /// Holds one use of a code while the payment is taken; [`HOLD_TTL_DEFAULT_MS`](scrip_protocol::command::HOLD_TTL_DEFAULT_MS)
+    /// is a good time to live. Then [`Client::confirm`] or [`Client::release`] it.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -275,7 +275,7 @@ impl Client {
         self.call(request, hold).await
     }
 
-    /// Makes a hold the activation.
+    /// Confirms a hold, which makes it an activation.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -283,7 +283,7 @@ impl Client {
         self.call(request, &Confirm::new(hold)).await
     }
 
-    /// Gives a held use back.
+    /// Releases a hold.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -291,7 +291,7 @@ impl Client {
         self.call(request, &Release { hold }).await
     }
 
-    /// Takes an activation back, the use and the bonus. `force` does so even where the bonus was spent, and is for operators only.
+    /// Refunds an activation, its use and its bonus. `force` does so even if the bonus was spent, and is for operators only.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -299,7 +299,7 @@ impl Client {
         self.call(request, &Refund { activation, force }).await
     }
 
-    /// Says what redemptions of codes would answer.
+    /// Checks codes: returns what redemptions would return, without redeeming.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -315,7 +315,7 @@ impl Client {
         self.call(request, &RegisterClub { name: name.to_owned() }).await
     }
 
-    /// Lists the clubs after one; 0 from the first.
+    /// Lists clubs, starting after the given one; 0 starts from the first.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -323,7 +323,7 @@ impl Client {
         self.call(RequestId(0), &ListClubs { after }).await
     }
 
-    /// Registers a client, or gives one another name.
+    /// Registers a client, or renames a registered one.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -345,7 +345,7 @@ impl Client {
     }
 }
 
-/// The calls, as a client's handles hold them: when the last goes, the driver ends.
+/// The calls, as a client's handles hold them. Dropping the last handle ends the driver.
 struct Handles(Arc<Calls>);
 
 impl Drop for Handles {
@@ -359,9 +359,9 @@ struct Call<C> {
     request: RequestId,
     began: Instant,
     patience: Duration,
-    /// Whether the caller sends a retry.
+    /// Whether this is a retry by the caller.
     retrying: bool,
-    /// How far the furthest of its frames got.
+    /// The furthest that any of its frames got.
     sent: Sent,
     command: PhantomData<fn(C)>,
 }
@@ -371,12 +371,12 @@ impl<C: Command> Call<C> {
         Call { request, began: Instant::now(), patience, retrying, sent: Sent::Never, command: PhantomData }
     }
 
-    /// Whether the engine may have executed the request before it was refused.
+    /// Whether the engine may have executed the request although it was refused.
     fn is_retry(&self) -> bool {
         C::KIND.mutates() && (self.retrying || self.sent == Sent::Again)
     }
 
-    /// Whether the engine may have executed the request, where there is no reply.
+    /// Whether the engine may have executed the request if there is no reply.
     fn may_be_done(&self) -> bool {
         C::KIND.mutates() && (self.retrying || self.sent > Sent::Never)
     }

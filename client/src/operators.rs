@@ -1,4 +1,4 @@
-//! The client's methods for operators: snapshots, the readers of the journal, and how the engine is.
+//! The client's methods for operators: snapshots, the readers of the journal, and the engine's status.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use scrip_protocol::command::{
 use scrip_protocol::ids::{Position, RequestId};
 
 impl Client {
-    /// Takes a snapshot, and waits for so long until it is durable: it takes the longer, the more was written since the newest one, and
-    /// the more there is. Where no answer comes it is taken all the same.
+    /// Takes a snapshot, and waits up to `patience` until it is durable. The time grows with the state and with what was written
+    /// since the newest snapshot. The engine takes the snapshot even if the wait times out.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -20,14 +20,15 @@ impl Client {
         self.call_within(patience, RequestId(0), &TakeSnapshot {}).await
     }
 
-    /// Registers a reader of the journal, or moves it: it has read everything up to a position, and what comes after is kept for it.
+    /// Registers a reader of the journal, or moves it: it has read everything up to a position, and the engine keeps what follows
+    /// for it.
     ///
     /// ```no_run
     /// # async fn example(client: scrip_client::Client) -> Result<(), Box<dyn std::error::Error>> {
     /// use scrip_protocol::command::KeepReaderOutcome;
     /// use scrip_protocol::{Position, RequestId};
     ///
-    /// // What was read up to here is stored elsewhere by now.
+    /// // Everything up to here is stored elsewhere by now.
     /// match client.keep_reader(RequestId::now(), "reports", Position(81_000)).await? {
     ///     KeepReaderOutcome::Kept { .. } => {}
     ///     refused => println!("{refused}"),
@@ -47,7 +48,7 @@ impl Client {
         self.call(request, &KeepReader { name: name.to_owned(), position }).await
     }
 
-    /// Forgets a reader: nothing is kept for it any more.
+    /// Removes a reader. The engine no longer keeps segments for it.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -79,7 +80,7 @@ impl Client {
         self.call(RequestId(0), &LiftLockouts { which }).await
     }
 
-    /// Shows how the engine is, and what it has counted since its process began.
+    /// Shows the engine's status, and its counters since the process began.
     ///
     /// # Errors
     /// As [`Client::call`].

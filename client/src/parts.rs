@@ -1,4 +1,4 @@
-//! An answer that comes in many frames, on a connection of its own.
+//! An answer of many frames, on a connection of its own.
 
 use std::marker::PhantomData;
 
@@ -20,7 +20,7 @@ pub enum PartError {
     /// The engine refused.
     #[error("refused: {0}")]
     Refused(Refusal),
-    /// What came is not a reply.
+    /// The reply is malformed.
     #[error("malformed reply from the engine: {0}")]
     Malformed(#[from] Malformed),
 }
@@ -31,18 +31,18 @@ pub(super) struct Parts<C> {
     dial: Dial,
     frames: FrameBuffer,
     pieces: Vec<Bytes>,
-    asked: PhantomData<fn() -> C>,
+    outcome: PhantomData<fn() -> C>,
 }
 
 impl<C: Command> Parts<C> {
-    pub(super) async fn ask(dial: Dial, asked: &C) -> Result<Parts<C>, ConnectError> {
+    pub(super) async fn ask(dial: Dial, command: &C) -> Result<Parts<C>, ConnectError> {
         let mut dialled = dial.connect().await?;
         let mut request = Vec::new();
-        push_request(&mut request, 1, RequestId(0), asked);
-        // If this fails, reading will say why.
+        push_request(&mut request, 1, RequestId(0), command);
+        // If this fails, reading returns the reason.
         let _ = dialled.send.write_all(&request).await;
         let pieces = vec![Bytes::new(); 256];
-        Ok(Parts { dialled, dial, frames: FrameBuffer::default(), pieces, asked: PhantomData })
+        Ok(Parts { dialled, dial, frames: FrameBuffer::default(), pieces, outcome: PhantomData })
     }
 
     /// The answer to the hello.
@@ -50,7 +50,7 @@ impl<C: Command> Parts<C> {
         &self.dialled.welcome
     }
 
-    /// The next part; it is waited for. Which one is the last, the parts themselves say.
+    /// Waits for the next part. The parts themselves mark the last one.
     pub(super) async fn next(&mut self) -> Result<C::Outcome, PartError> {
         loop {
             if let Some(frame) = self.frames.next(REPLY_BYTES_MAX)? {

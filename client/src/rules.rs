@@ -1,7 +1,7 @@
 //! The client's methods for the rules of top-ups.
 //!
-//! Those that change something take the request's id first; the others only read. A rehearsal reads the journal of a whole period, so
-//! it has a patience of its own.
+//! Methods that change something take a request id first; the others only read. A rehearsal reads the journal of a whole period,
+//! so it has its own timeout.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl Client {
     /// use scrip_protocol::RequestId;
     /// use scrip_protocol::command::{Action, CreateRuleOutcome, RuleEvent, RuleTerms};
     ///
-    /// // Ten per cent of each top-up from 500 on, at every club.
+    /// // Ten per cent of each top-up of 500 or more, at every club.
     /// let terms = RuleTerms {
     ///     name: "Ten per cent".into(),
     ///     description: String::new(),
@@ -49,7 +49,7 @@ impl Client {
         self.call(request, &CreateRule { terms }).await
     }
 
-    /// Changes a rule as a whole.
+    /// Replaces a rule's terms.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -90,8 +90,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn list_rules(&self, asked: &ListRules) -> Result<ListRulesOutcome, ClientError> {
-        self.call(RequestId(0), asked).await
+    pub async fn list_rules(&self, query: &ListRules) -> Result<ListRulesOutcome, ClientError> {
+        self.call(RequestId(0), query).await
     }
 
     /// Shows a rule.
@@ -102,16 +102,16 @@ impl Client {
         self.call(RequestId(0), &ShowRule { rule }).await
     }
 
-    /// Says what is odd about a rule, without saving it.
+    /// Lints a rule without saving it.
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn lint_rule(&self, asked: &LintRule) -> Result<LintRuleOutcome, ClientError> {
-        self.call(RequestId(0), asked).await
+    pub async fn lint_rule(&self, query: &LintRule) -> Result<LintRuleOutcome, ClientError> {
+        self.call(RequestId(0), query).await
     }
 
-    /// Says what a rule would have done to the top-ups of a past period, and waits for so long until it is known: it takes the longer, the
-    /// more was written since the period began.
+    /// Rehearses a rule on the top-ups of a past period, and waits up to `patience` for the result. The time grows with what was
+    /// written since the period began.
     ///
     /// ```no_run
     /// # async fn example(client: scrip_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -119,12 +119,12 @@ impl Client {
     /// use scrip_protocol::command::{RehearseRule, RehearseRuleOutcome, ShowRuleOutcome};
     /// use scrip_protocol::{RuleId, unix_time_ms};
     ///
-    /// // What rule 7 would have cost in the last 30 days, had it been there all the time.
+    /// // What rule 7 would have cost in the last 30 days, had it been active all the time.
     /// let ShowRuleOutcome::Rule(card) = client.show_rule(RuleId(7)).await? else { return Ok(()) };
     /// let now_ms = unix_time_ms();
     /// let period = (now_ms - 30 * 86_400_000, now_ms);
-    /// let asked = RehearseRule { terms: card.terms, replaces: RuleId(7), from_ms: period.0, to_ms: period.1 };
-    /// if let RehearseRuleOutcome::Rehearsed(done) = client.rehearse_rule(&asked, Duration::from_secs(300)).await? {
+    /// let rehearsal = RehearseRule { terms: card.terms, replaces: RuleId(7), from_ms: period.0, to_ms: period.1 };
+    /// if let RehearseRuleOutcome::Rehearsed(done) = client.rehearse_rule(&rehearsal, Duration::from_secs(300)).await? {
     ///     println!("{} top-ups, {} clients", done.fired, done.clients);
     /// }
     /// # Ok(())
@@ -133,7 +133,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::call`].
-    pub async fn rehearse_rule(&self, asked: &RehearseRule, patience: Duration) -> Result<RehearseRuleOutcome, ClientError> {
-        self.call_within(patience, RequestId(0), asked).await
+    pub async fn rehearse_rule(&self, query: &RehearseRule, patience: Duration) -> Result<RehearseRuleOutcome, ClientError> {
+        self.call_within(patience, RequestId(0), query).await
     }
 }

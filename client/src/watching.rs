@@ -1,18 +1,18 @@
-//! Watching: refused attempts that left no record, as the engine tells them beside the journal (Z13).
+//! Watching: refused attempts that left no record, as the engine reports them outside the journal (Z13).
 
 use super::dial::Dial;
 use super::parts::{PartError, Parts};
 use scrip_protocol::command::{Attempts, RunId, WatchAttempts, WatchAttemptsOutcome};
 
-/// A watch for refused attempts, on a connection of its own. They are not durable: what the engine keeps of them is gone when its process
-/// ends, and a run that is another one than before says so.
+/// A watch for refused attempts, on a connection of its own. They are not durable: the engine loses them when its process ends.
+/// The run id in each answer shows whether the engine has restarted.
 pub struct Watching {
     parts: Parts<WatchAttempts>,
     ended: bool,
 }
 
 impl Watching {
-    /// Begins to watch behind an attempt of a run, 0 for none; with `follow`, without an end.
+    /// Starts watching after the given attempt of a run, 0 for none; with `follow`, does not end.
     ///
     /// # Errors
     /// When there is no connection.
@@ -21,10 +21,10 @@ impl Watching {
         Ok(Watching { parts, ended: false })
     }
 
-    /// The next attempts. The first come at once, and may be none: they tell the run. `None` at the end.
+    /// The next attempts. The first answer arrives at once and may be empty: it identifies the run. `None` at the end.
     ///
     /// # Errors
-    /// When the engine refuses, or is not there any more.
+    /// When the engine refuses, or is gone.
     pub async fn next(&mut self) -> Result<Option<Attempts>, PartError> {
         if self.ended {
             return Ok(None);

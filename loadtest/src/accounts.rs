@@ -1,7 +1,8 @@
-//! The ledger in a recount: the sums of each client, and how much of each top-up and payment was given back (B1, B5, A22, A29, A30).
+//! The ledger in a recount: the sums of each client, and how much of each top-up and payment was refunded (B1, B5, A22, A29,
+//! A30).
 //!
 //! It adds up the operations of the records and then compares the balances that they contain. It shares no code with the engine's
-//! state, and none with the protocol's reading of entries: a second opinion would be none if it were read off the same page.
+//! state or with the protocol's ledger entries: otherwise it would not be an independent check.
 //!
 //! Sums are never corrected by a record: a wrong balance is a difference at its record and at every later one of that client.
 
@@ -22,7 +23,7 @@ pub(crate) struct Ledger {
     payments: HashMap<Position, Paid>,
 }
 
-/// A top-up or payment that can be given back.
+/// A top-up or payment that can be refunded.
 #[derive(Debug)]
 struct Paid {
     client: ClientId,
@@ -95,7 +96,7 @@ impl Ledger {
         self.top_ups.insert(position, Paid { client, club: Some(record.club), whole, credited, given_back: 0 });
     }
 
-    /// A top-up given back, or some of it.
+    /// A refund of a top-up, in full or in part.
     pub(crate) fn top_up_refunded(&mut self, position: Position, record: &TopUpRefunded, differences: &mut Differences) {
         let TopUpGivenBack { amount, gaming, clawed, uncollected, bonus } = record.given_back;
         let (client, top_up) = (record.client, record.top_up);
@@ -114,13 +115,13 @@ impl Ledger {
         let due = share(paid.credited, paid.whole, before + i128::from(amount.0)) - share(paid.credited, paid.whole, before);
         let due = if record.claw_back { due } else { 0 };
         let negative = clawed.0 < 0 || uncollected.0 < 0;
-        // The refund takes all that it can: some is uncollected only if the balance is then 0.
+        // The refund collects all that it can: some is uncollected only if the balance is then 0.
         if negative || taken != due || (uncollected.0 > 0 && bonus.0 != 0) {
             differences.note(Difference::ClawBack { position, top_up, taken, due });
         }
     }
 
-    /// A bonus operation by hand, a payment, or one given back.
+    /// A bonus operation by hand, a payment, or the refund of one.
     pub(crate) fn bonus_changed(&mut self, position: Position, record: &BonusChanged, differences: &mut Differences) {
         let (client, club, amount) = (record.client, record.club, i128::from(record.amount.0));
         check_amount(position, record.amount, 1, differences);
@@ -188,7 +189,7 @@ impl Ledger {
 }
 
 impl Paid {
-    /// Gives some of it back, to a client at a club.
+    /// Refunds some of it, to a client at a club.
     fn give_back(
         &mut self,
         position: Position,

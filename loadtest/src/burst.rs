@@ -36,7 +36,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// How many answers with an outcome there were, repeats included.
+    /// How many answers with an outcome there were, including those to repeats.
     pub fn answered(&self) -> usize {
         self.outcomes.len() + self.repeats_alike + self.repeats_unlike.len()
     }

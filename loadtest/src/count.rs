@@ -10,7 +10,7 @@ use scrip_protocol::{CampaignId, ClientId, Position};
 
 use crate::difference::{CampaignSums, Difference, Differences};
 
-/// A campaign as the records so far make it.
+/// A campaign as of the records read so far.
 #[derive(Debug)]
 pub(crate) struct CampaignCount {
     pub(crate) terms: Terms,
@@ -27,13 +27,13 @@ pub(crate) struct CampaignCount {
     refunds: u64,
     issued: i128,
     uncollected: i128,
-    /// How often each client has activated codes, and since which record; none while that was never limited.
+    /// How often each client has activated codes, and since which record; none if there never was a limit per client.
     clients: Option<(Position, HashMap<ClientId, u32>)>,
-    /// The holds that have neither ended nor, at the last look, expired: of each code, by expiry.
+    /// The open holds that had not expired at the last check: of each code, by expiry.
     open_of_code: HashMap<u32, Expiring>,
-    /// The same, of each client.
+    /// The same, for each client.
     open_of_client: HashMap<ClientId, Expiring>,
-    /// The same, of all codes, with their amounts.
+    /// The same, for all codes, with their amounts.
     open: BTreeMap<(u64, Position), i64>,
     open_sum: i128,
 }

@@ -20,11 +20,11 @@ pub struct CampaignSums {
     pub codes_activated: u32,
     /// Activations.
     pub activations: u64,
-    /// Bonuses, in minor units, less what refunds took back.
+    /// Bonuses, in minor units, less what refunds collected.
     pub issued: i128,
     /// Refunds.
     pub refunds: u64,
-    /// What refunds could not take back, in minor units.
+    /// What refunds could not collect, in minor units.
     pub uncollected: i128,
 }
 
@@ -36,16 +36,16 @@ impl std::fmt::Display for CampaignSums {
     }
 }
 
-/// What a client has, and what is counted of it; in minor units.
+/// A client's balances and counters, in minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AccountSums {
     /// The gaming balance.
     pub gaming: i128,
     /// The bonus balance.
     pub bonus: i128,
-    /// What was paid in money for sessions and purchases.
+    /// The total paid in money for sessions and purchases.
     pub spent: i128,
-    /// How many sessions there were.
+    /// The number of sessions.
     pub sessions: u64,
 }
 
@@ -81,7 +81,7 @@ impl std::fmt::Display for RuleSums {
     }
 }
 
-/// An account in a word.
+/// The word for an account.
 const fn account_word(account: Account) -> &'static str {
     match account {
         Account::Gaming => "gaming",
@@ -92,15 +92,15 @@ const fn account_word(account: Account) -> &'static str {
 /// What a hold promises, and what its confirmation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Promise {
-    /// To whom.
+    /// The client.
     pub client: ClientId,
-    /// Where.
+    /// The club.
     pub club: ClubId,
-    /// Of which campaign.
+    /// The campaign.
     pub campaign: CampaignId,
-    /// Which of its codes, counted from 0.
+    /// The code's slot.
     pub slot: u32,
-    /// How much.
+    /// The amount.
     pub amount: Money,
 }
 
@@ -111,10 +111,10 @@ impl std::fmt::Display for Promise {
     }
 }
 
-/// One thing that does not agree.
+/// A difference: one contradiction.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Difference {
-    /// Positions are not one after the other.
+    /// Positions are not consecutive.
     #[error("position {position} follows position {after}")]
     PositionsBroken {
         /// Where.
@@ -131,7 +131,7 @@ pub enum Difference {
         request: RequestId,
     },
     /// A recorded balance is not the sum of the entries before it.
-    #[error("position {position}: the {} balance of client {client} is {recounted}, and {} is recorded", account_word(*.account), .recorded.0)]
+    #[error("position {position}: the {} balance of client {client} is {recounted}, but {} is recorded", account_word(*.account), .recorded.0)]
     Balance {
         /// Where.
         position: Position,
@@ -145,7 +145,7 @@ pub enum Difference {
         recounted: i128,
     },
     /// A balance goes below 0.
-    #[error("position {position}: the {} balance of client {client} is {recounted}, and {} is recorded: below 0", account_word(*.account), .recorded.0)]
+    #[error("position {position}: the {} balance of client {client} is {recounted}, but {} is recorded: below 0", account_word(*.account), .recorded.0)]
     BelowZero {
         /// Where.
         position: Position,
@@ -159,7 +159,7 @@ pub enum Difference {
         recounted: i128,
     },
     /// The recorded sum spent, or number of sessions, is not the sum of the records before it.
-    #[error("position {position}: client {client} has {recounted}, and {recorded} is recorded")]
+    #[error("position {position}: client {client} has {recounted}, but {recorded} is recorded")]
     Spending {
         /// Where.
         position: Position,
@@ -170,8 +170,8 @@ pub enum Difference {
         /// The sums of the records.
         recounted: Box<AccountSums>,
     },
-    /// Rules were decided by something else than what the client had before the top-up.
-    #[error("position {position}: client {client} had {recounted} before the top-up, and its rules saw {recorded}")]
+    /// Rules were evaluated with other balances than the client had before the top-up.
+    #[error("position {position}: client {client} had {recounted} before the top-up, but its rules saw {recorded}")]
     Snapshot {
         /// The top-up.
         position: Position,
@@ -182,8 +182,8 @@ pub enum Difference {
         /// The sums of the records before it.
         recounted: Box<AccountSums>,
     },
-    /// What a top-up adds to the bonus balance is not what its rules credit together.
-    #[error("position {position}: the rules of this top-up credit {credited} in all, and {stated} is added to the bonus balance")]
+    /// A top-up adds another amount to the bonus balance than its rules credit together.
+    #[error("position {position}: the rules of this top-up credit {credited} in all, but {stated} is added to the bonus balance")]
     Credits {
         /// The top-up.
         position: Position,
@@ -208,58 +208,56 @@ pub enum Difference {
         /// Who.
         client: ClientId,
     },
-    /// A refund of what is no top-up.
-    #[error("position {position}: there is no top-up {top_up} to give back")]
+    /// A refund of something that is not a top-up.
+    #[error("position {position}: there is no top-up {top_up} to refund")]
     NoTopUp {
         /// Where.
         position: Position,
-        /// What was given back.
+        /// What was refunded.
         top_up: Position,
     },
-    /// A refund of what is no bonus payment.
-    #[error("position {position}: there is no payment {payment} to give back")]
+    /// A refund of something that is not a bonus payment.
+    #[error("position {position}: there is no payment {payment} to refund")]
     NoPayment {
         /// Where.
         position: Position,
-        /// What was given back.
+        /// What was refunded.
         payment: Position,
     },
-    /// A top-up or a payment is given back to another client, or at another club.
-    #[error("position {position}: operation {of} is given back to another than whose it was, or elsewhere")]
+    /// A top-up or a payment is refunded to another client, or at another club.
+    #[error("position {position}: operation {of} is refunded to another client or at another club")]
     GivenBackUnlike {
         /// Where.
         position: Position,
         /// The top-up or the payment.
         of: Position,
     },
-    /// More was given back of a top-up or a payment than there was of it.
-    #[error("position {position}: {given_back} was given back of operation {of}, which was of {whole}")]
+    /// More of a top-up or a payment was refunded than there was.
+    #[error("position {position}: {given_back} of operation {of} was refunded, more than its amount of {whole}")]
     OverGivenBack {
         /// The refund that is too much.
         position: Position,
         /// The top-up or the payment.
         of: Position,
-        /// All that was given back by then, in minor units.
+        /// Everything refunded by then, in minor units.
         given_back: i128,
-        /// How much it was, in minor units.
+        /// The whole amount, in minor units.
         whole: i128,
     },
-    /// What is taken back of a top-up's bonus is neither nothing nor its share; or some is uncollected though there was some left.
-    #[error(
-        "position {position}: {taken} of the bonus of top-up {top_up} is taken back or uncollected, and {due} would be its share"
-    )]
+    /// The bonus clawed back for a top-up is neither nothing nor its share; or some is uncollected although some was left.
+    #[error("position {position}: {taken} of the bonus of top-up {top_up} is clawed back or uncollected, but its share is {due}")]
     ClawBack {
         /// Where.
         position: Position,
         /// The top-up.
         top_up: Position,
-        /// What is taken and what is uncollected, in minor units.
+        /// What is clawed back and what is uncollected, in minor units.
         taken: i128,
-        /// What goes with the part that is given back, in minor units.
+        /// The share of the part that is refunded, in minor units.
         due: i128,
     },
-    /// A rule fired, or failed, that is off, archived, of other clubs, or that there is not.
-    #[error("position {position}: rule {rule} fired or failed, and is not live there")]
+    /// A rule fired, or failed, although it is off, archived, of other clubs, or does not exist.
+    #[error("position {position}: rule {rule} fired or failed, but is not live there")]
     RuleNotLive {
         /// The top-up.
         position: Position,
@@ -267,14 +265,14 @@ pub enum Difference {
         rule: RuleId,
     },
     /// A rule fired or failed twice on one top-up.
-    #[error("position {position}: rule {rule} fired or failed before on this top-up")]
+    #[error("position {position}: rule {rule} fired or failed more than once on this top-up")]
     RuleTwice {
         /// The top-up.
         position: Position,
         /// The rule.
         rule: RuleId,
     },
-    /// A rule did something else than its actions define.
+    /// A rule did something other than its actions define.
     #[error("position {position}: rule {rule} did something else than its actions define")]
     FiredUnlike {
         /// The top-up.
@@ -283,7 +281,7 @@ pub enum Difference {
         rule: RuleId,
     },
     /// A use of a campaign that does not exist or, in the audit of a run, is not one of the run; or a campaign of the run without a record.
-    #[error("position {position}: campaign {campaign} does not exist, or not in this run")]
+    #[error("position {position}: campaign {campaign} does not exist, or is not in this run")]
     NoCampaign {
         /// Where.
         position: Position,
@@ -300,28 +298,28 @@ pub enum Difference {
         /// Whose record it is.
         client: ClientId,
     },
-    /// An activation of a code that there is not.
+    /// An activation of a code that does not exist.
     #[error("position {position}: campaign {campaign} has no code {slot}")]
     NoCode {
         /// Where.
         position: Position,
         /// The campaign.
         campaign: CampaignId,
-        /// Which of its codes, counted from 0.
+        /// The code's slot.
         slot: u32,
     },
-    /// A code was activated, or is held, more often than it may be.
+    /// A code was activated or held more often than its cap allows.
     #[error("position {position}: code {slot} of campaign {campaign} is activated or held {uses} times, over its cap of {cap}")]
     OverCap {
         /// The activation or the hold that is too many.
         position: Position,
         /// The campaign.
         campaign: CampaignId,
-        /// Which of its codes, counted from 0.
+        /// The code's slot.
         slot: u32,
         /// How many activations and open holds it has by then.
         uses: u64,
-        /// How often it may be.
+        /// The cap.
         cap: u32,
     },
     /// A client has, or holds, more uses of a campaign than allowed.
@@ -338,7 +336,7 @@ pub enum Difference {
         /// The limit.
         max: u32,
     },
-    /// A campaign's codes were activated, or are held, more often than they may be in all.
+    /// A campaign's codes were activated or held more often than its limit allows.
     #[error("position {position}: the codes of campaign {campaign} are activated or held {uses} times, over its limit of {max}")]
     OverCampaignLimit {
         /// The activation or the hold that is too many.
@@ -347,10 +345,10 @@ pub enum Difference {
         campaign: CampaignId,
         /// How many activations and open holds it has by then.
         uses: u64,
-        /// How many it may have.
+        /// The limit.
         max: u64,
     },
-    /// A campaign has given, and promised, more than its budget.
+    /// A campaign has issued and held more than its budget.
     #[error("position {position}: campaign {campaign} has issued and held {committed}, over its budget of {}", .budget.0)]
     OverBudget {
         /// The activation or the hold that is too much.
@@ -359,18 +357,18 @@ pub enum Difference {
         campaign: CampaignId,
         /// The sum of what is issued and of its open holds by then, in minor units.
         committed: i128,
-        /// How much it may be.
+        /// The budget.
         budget: Money,
     },
-    /// A refund of what is no activation, or was refunded before.
-    #[error("position {position}: there is no activation {activation} to refund, or it was refunded before")]
+    /// A refund of something that is not an activation, or was already refunded.
+    #[error("position {position}: there is no activation {activation} to refund, or it was already refunded")]
     SecondRefund {
         /// Where.
         position: Position,
         /// What was refunded.
         activation: Position,
     },
-    /// A refund of another use than its activation, or of another amount; or more is uncollected than the client had spent.
+    /// A refund of another use or amount than its activation's; or more is uncollected than the client had spent.
     #[error("position {position}: this refund is not that of activation {activation}")]
     RefundUnlike {
         /// Where.
@@ -378,7 +376,7 @@ pub enum Difference {
         /// The activation.
         activation: Position,
     },
-    /// An activation while the campaign or the code was off or archived, or with another amount than its terms have.
+    /// An activation while the campaign or the code was off or archived, or with another amount than its terms.
     #[error("position {position}: this activation is not on the terms of campaign {campaign}")]
     Terms {
         /// Where.
@@ -386,7 +384,7 @@ pub enum Difference {
         /// The campaign.
         campaign: CampaignId,
     },
-    /// A hold while the campaign was off, or with another amount than its terms have.
+    /// A hold while the campaign was off, or with another amount than its terms.
     #[error("position {position}: this hold is not on the terms of campaign {campaign}")]
     HoldTerms {
         /// Where.
@@ -394,7 +392,7 @@ pub enum Difference {
         /// The campaign.
         campaign: CampaignId,
     },
-    /// A confirmation or a release of a hold that there is not.
+    /// A confirmation or a release of a hold that does not exist.
     #[error("position {position}: there is no hold {hold}")]
     NoHold {
         /// Where.
@@ -403,15 +401,15 @@ pub enum Difference {
         hold: Position,
     },
     /// A hold ended twice.
-    #[error("position {position}: hold {hold} had ended before")]
+    #[error("position {position}: hold {hold} had already ended")]
     HoldEnded {
-        /// Where it ends once more.
+        /// Where it ends again.
         position: Position,
         /// The hold.
         hold: Position,
     },
-    /// A confirmation did something else than its hold promised.
-    #[error("position {position}: hold {hold} promised {promised}; done was {done}")]
+    /// A confirmation did something other than its hold promised.
+    #[error("position {position}: hold {hold} promised {promised}, but its confirmation did {done}")]
     HoldBroken {
         /// Where.
         position: Position,
@@ -422,15 +420,15 @@ pub enum Difference {
         /// What was done.
         done: Box<Promise>,
     },
-    /// A hold was confirmed after its time, when its campaign was off.
-    #[error("position {position}: hold {hold} had expired, and its campaign was off")]
+    /// A hold was confirmed after its expiry while its campaign was off.
+    #[error("position {position}: hold {hold} was confirmed although it had expired and its campaign was off")]
     HoldExpired {
         /// Where.
         position: Position,
         /// The hold.
         hold: Position,
     },
-    /// A recorded refusal is no answer to its command.
+    /// A recorded refusal is not a valid reply to its command.
     #[error("position {position}: the recorded reply cannot be read: {cause}")]
     ReplyUnreadable {
         /// Where.
@@ -439,7 +437,7 @@ pub enum Difference {
         cause: Malformed,
     },
     /// An answer without a record.
-    #[error("request {request} was answered {answer:?}, and has no record of that")]
+    #[error("request {request} was answered {answer:?}, but has no such record")]
     NoRecord {
         /// The request.
         request: RequestId,
@@ -447,7 +445,7 @@ pub enum Difference {
         answer: Box<Answer>,
     },
     /// An answer that differs from the record.
-    #[error("request {request} was answered {answer:?}, and {recorded:?} is recorded")]
+    #[error("request {request} was answered {answer:?}, but {recorded:?} is recorded")]
     AnsweredOtherwise {
         /// The request.
         request: RequestId,
@@ -457,13 +455,13 @@ pub enum Difference {
         recorded: Box<Answer>,
     },
     /// A record without an answer.
-    #[error("request {request} has a record, and received no answer")]
+    #[error("request {request} has a record, but received no answer")]
     AnswerMissing {
         /// The request.
         request: RequestId,
     },
-    /// A record of a request that was refused without one, or changes nothing.
-    #[error("request {request} has a record, and its answer was that nothing was done")]
+    /// A record of a request that was refused without one, or that changes nothing.
+    #[error("request {request} has a record, but its answer was that nothing was done")]
     RefusedWithRecord {
         /// The request.
         request: RequestId,
@@ -478,18 +476,18 @@ pub enum Difference {
         /// Another.
         other: Box<Answer>,
     },
-    /// An answer that a request of its shape cannot have.
+    /// An answer that is impossible for the shape of its request.
     #[error("request {request} ({shape:?}) was answered {answer:?}")]
     Unexpected {
         /// The request.
         request: RequestId,
-        /// What it is.
+        /// Its shape.
         shape: Shape,
         /// The answer.
         answer: Box<Answer>,
     },
-    /// A campaign has more or fewer activations than were answered.
-    #[error("campaign {campaign}: {answered} activations were answered, and {recorded} are recorded")]
+    /// The number of a campaign's activations differs from the answers.
+    #[error("campaign {campaign}: {answered} activations were answered, but {recorded} are recorded")]
     Activations {
         /// The campaign.
         campaign: CampaignId,
@@ -498,12 +496,12 @@ pub enum Difference {
         /// Records.
         recorded: u64,
     },
-    /// A code with a cap was not activated as often as it was tried and may be.
-    #[error("campaign {campaign}: {expected} activations of its code were due, and {recorded} are recorded")]
+    /// A code with a cap was not activated as often as it was tried, up to its cap.
+    #[error("campaign {campaign}: {expected} activations of its code were due, but {recorded} are recorded")]
     CapNotMet {
         /// The campaign.
         campaign: CampaignId,
-        /// The lesser of the cap and the tries.
+        /// The cap or the tries, whichever is less.
         expected: u64,
         /// Records.
         recorded: u64,
@@ -514,24 +512,24 @@ pub enum Difference {
         /// The campaign.
         campaign: CampaignId,
     },
-    /// The engine's sums of a campaign are not those of the journal.
+    /// The engine's sums of a campaign differ from the journal's.
     #[error("campaign {campaign}: the engine reports {engine}; the journal has {journal}")]
     CampaignSums {
         /// The campaign.
         campaign: CampaignId,
         /// What the engine reports.
         engine: CampaignSums,
-        /// What the journal has.
+        /// The journal's sums.
         journal: CampaignSums,
     },
-    /// The engine's sums of a client are not those of the journal.
+    /// The engine's sums of a client differ from the journal's.
     #[error("client {client}: the engine reports {engine}; the journal has {journal}")]
     EngineAccounts {
         /// The client.
         client: ClientId,
         /// What the engine reports.
         engine: Box<AccountSums>,
-        /// What the journal has.
+        /// The journal's sums.
         journal: Box<AccountSums>,
     },
     /// The engine does not know a client of the journal.
@@ -540,14 +538,14 @@ pub enum Difference {
         /// The client.
         client: ClientId,
     },
-    /// The engine has a client in other groups than the rules of the journal.
+    /// The engine has a client in other groups than the journal's rules.
     #[error("client {client}: the engine reports groups {engine:?}; the journal has {journal:?}")]
     EngineGroups {
         /// The client.
         client: ClientId,
         /// What the engine reports.
         engine: Vec<GroupId>,
-        /// What the journal has.
+        /// The journal's groups.
         journal: Vec<GroupId>,
     },
     /// The engine does not know a rule of the journal.
@@ -556,14 +554,14 @@ pub enum Difference {
         /// The rule.
         rule: RuleId,
     },
-    /// The engine's sums of a rule are not those of the journal.
+    /// The engine's sums of a rule differ from the journal's.
     #[error("rule {rule}: the engine reports {engine}; the journal has {journal}")]
     EngineRule {
         /// The rule.
         rule: RuleId,
         /// What the engine reports.
         engine: RuleSums,
-        /// What the journal has.
+        /// The journal's sums.
         journal: RuleSums,
     },
 }

@@ -24,7 +24,7 @@
 //!     "elapsed_ms", "answers_per_second",
 //!     "activations": 1000000,            requests that activated a code, repeats not counted
 //!     "activations_per_second",
-//!     "share_of_echo_rate": 0.15,        or null where the comparison means nothing
+//!     "share_of_echo_rate": 0.15,        or null if the comparison is meaningless
 //!     "activations_of_echo_rate": 0.15,  the same, of the activations
 //!     "p50_by_floor": 1.37,              the same, by echo alone + commit of one record
 //!     "processor": {"user_s", "system_s"},   of the process, all cores; or null
@@ -40,10 +40,10 @@
 //!     "series": [{"from_ms", "to_ms", "answered", "busy", "p50_us", "p99_us", "max_us"}]
 //!   }],
 //!   "ramp": {"steps": [{"per_second", "answered_per_second", "p99_ms", "verdict": "held" | "too_slow" | "rate_not_kept"}],
-//!            "rate_held": 20000.0},      or null where none held; all of it null where the load is no ramp
-//!   "engine": {"requests_under_way_max", "requests_limit"},   or null where the engine is not this process's own
+//!            "rate_held": 20000.0},      or null if none held; all of it null if the load is no ramp
+//!   "engine": {"requests_under_way_max", "requests_limit"},   or null if the engine runs in another process
 //!   "audit": {"counts": {"records": 1000005, …}, "differences": 0, "first_differences": []},   or null
-//!   "memory": [{"at_ms", "bytes"}]       resident bytes of the process; empty where they were not looked at
+//!   "memory": [{"at_ms", "bytes"}]       resident bytes of the process; empty if they were not sampled
 //! }
 //! ```
 //! `histogram` is the whole histogram, in nanoseconds: HdrHistogram's V2 encoding, deflated, in base64, as in the logs that
@@ -63,12 +63,12 @@ use crate::processor::ProcessorTime;
 use crate::ramp::Step;
 use crate::report::{Audit, Climb, Engine as EngineSeen, Interval, Model, Particulars, Phase, Report, Shares};
 
-/// The version of the document's form.
+/// The version of the document format.
 pub const FORMAT: u32 = 1;
 
-/// A report as it is written. Its fields are drawn above.
+/// A report as it is written. Its fields are described above.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are drawn above, once")]
+#[expect(missing_docs, reason = "the fields are described above, once")]
 pub struct Document {
     pub format: u32,
     pub scrip: String,
@@ -87,7 +87,7 @@ pub struct Document {
 
 /// A ramp as it is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are drawn above, once")]
+#[expect(missing_docs, reason = "the fields are described above, once")]
 pub struct ClimbDocument {
     pub steps: Vec<Step>,
     pub rate_held: Option<f64>,
@@ -95,7 +95,7 @@ pub struct ClimbDocument {
 
 /// A phase as it is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are drawn above, once")]
+#[expect(missing_docs, reason = "the fields are described above, once")]
 pub struct PhaseDocument {
     pub name: String,
     pub load: Model,
@@ -119,7 +119,7 @@ pub struct PhaseDocument {
 
 /// How long answers took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are drawn above, once")]
+#[expect(missing_docs, reason = "the fields are described above, once")]
 pub struct Latency {
     pub count: u64,
     pub mean_us: f64,
@@ -135,20 +135,20 @@ pub struct Latency {
 /// Why a document cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// It is no such document.
-    #[error("no report of a load test: {0}")]
+    /// It is not such a document.
+    #[error("not a report of a load test: {0}")]
     Json(#[from] serde_json::Error),
-    /// It is of another program's time.
+    /// It has another format version.
     #[error("a report of format {found}; this program reads format {FORMAT}")]
     Format {
         /// The format of the document.
         found: u32,
     },
     /// A histogram is not in base64.
-    #[error("a histogram that is not in base64: {0}")]
+    #[error("the histogram is not valid base64: {0}")]
     Base64(#[from] base64::DecodeError),
     /// A histogram is not in HdrHistogram's encoding.
-    #[error("a histogram that cannot be read: {0}")]
+    #[error("the histogram cannot be read: {0}")]
     Histogram(#[from] DeserializeError),
 }
 
@@ -181,7 +181,7 @@ impl Document {
         struct Head {
             format: u32,
         }
-        // First: a document of another format may lack whatever else is looked for.
+        // First: a document of another format may lack other fields.
         let Head { format: found } = serde_json::from_str(text)?;
         match found == FORMAT {
             true => Ok(serde_json::from_str(text)?),
@@ -245,7 +245,7 @@ impl Latency {
     /// The whole histogram, in nanoseconds.
     ///
     /// # Errors
-    /// When it is not in the encoding that is drawn above.
+    /// When it is not in the encoding described above.
     pub fn decode(&self) -> Result<Histogram<u64>, DocumentError> {
         let encoded = BASE64_STANDARD.decode(&self.histogram)?;
         Ok(Deserializer::new().deserialize(&mut encoded.as_slice())?)

@@ -1,6 +1,6 @@
 //! Frames over a lane with a window: at most so many in flight, each timed from its sending to its reply.
 //!
-//! This is a closed loop: a slow reply delays the next request, so callers with a rate of their own would see other times.
+//! This is a closed loop: a slow reply delays the next request, so callers with their own rate would see other times.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub enum LaneError {
         requests: usize,
     },
     /// A reply is malformed.
-    #[error("a reply: {0}")]
+    #[error("malformed reply: {0}")]
     Malformed(#[from] Malformed),
     /// A reply to no open request.
     #[error("a reply to no open request: correlation {correlation}")]

@@ -72,7 +72,7 @@ pub struct Configuration {
     pub on_busy: OnBusy,
     /// Reconnects, if any.
     pub storm: Option<Storm>,
-    /// The work on campaigns meanwhile, if any.
+    /// The upkeep of campaigns during the load, if any.
     pub upkeep: Option<Upkeep>,
     /// How many redemptions follow one at a time.
     pub alone: usize,
@@ -132,7 +132,7 @@ pub enum LoadError {
         /// Why.
         source: DriveError,
     },
-    /// The work on campaigns meanwhile failed.
+    /// The upkeep of campaigns failed.
     #[error("the upkeep of campaigns: {0}")]
     Upkeep(#[from] UpkeepError),
     /// There was no audit.
@@ -160,7 +160,7 @@ impl Live {
     }
 }
 
-/// A run under way.
+/// A run in progress.
 pub struct Run<'a> {
     configuration: &'a Configuration,
     dial: &'a Dial,

@@ -1,6 +1,6 @@
 //! The machine of a run, as read from `/proc` and `/sys`.
 //!
-//! Everything may be missing; a figure without its machine is still a figure.
+//! Every fact may be missing; results without them are still valid.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,13 +29,13 @@ pub struct Machine {
 pub struct Disk {
     /// Its device.
     pub name: String,
-    /// What its maker calls it.
+    /// Its model, as the manufacturer names it.
     pub model: Option<String>,
-    /// Bytes that it holds.
+    /// Its capacity in bytes.
     pub bytes: Option<u64>,
-    /// Whether it turns.
+    /// Whether it is rotational.
     pub is_rotational: Option<bool>,
-    /// What the kernel takes its cache for: "write back" must be flushed, "write through" need not.
+    /// The kernel's view of its cache: "write back" must be flushed, "write through" need not.
     pub write_cache: Option<String>,
 }
 
@@ -101,7 +101,7 @@ fn field(text: &str, name: &str, between: char) -> Option<String> {
     Some(value.trim().trim_matches('"').to_owned())
 }
 
-/// The bytes that a line such as `MemTotal:  1024 kB` gives in KiB.
+/// The bytes on a line such as `MemTotal:  1024 kB`, which counts KiB.
 pub(crate) fn kibibytes(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
@@ -121,7 +121,7 @@ fn mount_of(mounts: &str, dir: &Path) -> Option<(String, String)> {
     parsed.max_by_key(|(length, ..)| *length).map(|(_, device, kind)| (device, kind))
 }
 
-/// A mount point as it is: the kernel writes blanks, tabs, line ends and backslashes as octal numbers.
+/// Decodes a mount point: the kernel writes blanks, tabs, line ends and backslashes as octal numbers.
 fn unescape(point: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .into_iter()
@@ -138,7 +138,7 @@ fn disk(device: &Path) -> Option<Disk> {
     Some(Disk {
         name: disk.file_name()?.to_string_lossy().into_owned(),
         model: read(disk.join("device/model")),
-        // In sectors of 512 bytes, whatever the disk's own are.
+        // In sectors of 512 bytes, whatever the disk's own sector size.
         bytes: read(disk.join("size")).and_then(|sectors| sectors.parse::<u64>().ok()?.checked_mul(512)),
         is_rotational: read(disk.join("queue/rotational")).map(|turns| turns == "1"),
         write_cache: read(disk.join("queue/write_cache")),

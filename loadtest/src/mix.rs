@@ -1,7 +1,7 @@
-//! What the requests of a load are: how many of each shape, which client sends them, and their frames.
+//! The requests of a load: how many of each shape, which client sends them, and their frames.
 //!
-//! Everything follows from a seed and a time. Shares are kept exactly, and shuffled. To add a shape: a variant of [`Shape`], its share
-//! in [`Mix`], and an arm in [`Draft::write`]; the audit then needs the answers that it can have.
+//! Everything is derived from a seed and a time. Shares are exact, and the order is shuffled. To add a shape: a variant of
+//! [`Shape`], its share in [`Mix`], and an arm in [`Draft::write`]; the audit then needs the answers that it can have.
 
 use scrip_protocol::command::{AddCodes, Check, Confirm, HOLD_TTL_DEFAULT_MS, Hold, OnConflict, Redeem, Release};
 use scrip_protocol::frame::{push_request, set_correlation};
@@ -11,13 +11,13 @@ use crate::plan::{Planned, draw_id, drawn};
 use crate::top_ups;
 use crate::zipf::Zipf;
 
-/// Of so many holds one is released; the others are confirmed.
+/// One in this many holds is released; the others are confirmed.
 const HOLDS_PER_RELEASE: u32 = 10;
 
-/// What a load consists of. Shares are parts of 1; what they leave over are redemptions of codes that are each used once.
+/// The composition of a load. Shares are parts of 1; the rest are redemptions of codes that are each used once.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Mix {
-    /// Over how many clients the requests are spread.
+    /// The number of clients that send the requests.
     pub clients: u64,
     /// How unevenly: the exponent of Zipf's law; 0 for evenly.
     pub zipf: f64,
@@ -27,13 +27,13 @@ pub struct Mix {
     pub capped: f64,
     /// That code's cap.
     pub cap: u32,
-    /// Requests that are sent again under the same id, over another connection where there is one.
+    /// Requests that are sent again under the same id, over another connection if there is one.
     pub repeats: f64,
     /// Redemptions of codes that do not exist.
     pub misses: f64,
-    /// Redemptions of codes that were used up before.
+    /// Redemptions of codes that were already used up.
     pub spent: f64,
-    /// Holds. Each brings one more request: when its answer is there, it is confirmed, or one in ten released, on the same connection.
+    /// Holds. Each brings one more request: once it is answered, it is confirmed, or one in ten released, on the same connection.
     pub holds: f64,
     /// Checks.
     pub checks: f64,
@@ -74,7 +74,7 @@ impl Default for Mix {
     }
 }
 
-/// What a request is.
+/// The shape of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
@@ -86,7 +86,7 @@ pub enum Shape {
     Capped,
     /// A redemption of a code that does not exist.
     Miss,
-    /// A redemption of a code that was used up before.
+    /// A redemption of a code that was already used up.
     Spent,
     /// The hold of a code that nobody else uses.
     Hold,
@@ -107,15 +107,15 @@ pub enum Shape {
 /// Invalid shares.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MixError {
-    /// A share is no part of 1.
-    #[error("the share of {what} is {share}, and must be from 0 to 1")]
+    /// A share is not within 0 to 1.
+    #[error("the share of {what} is {share}; it must be from 0 to 1")]
     Share {
         /// Of what.
         what: &'static str,
         /// The share.
         share: f64,
     },
-    /// The shares are more than all.
+    /// The shares add up to more than 1.
     #[error("the shares add up to {0}, which is more than 1")]
     Sum(f64),
 }
@@ -138,7 +138,7 @@ impl Mix {
     /// Checks that the shares are valid.
     ///
     /// # Errors
-    /// When one is no part of 1, or all are more than 1.
+    /// When a share is not within 0 to 1, or all add up to more than 1.
     pub fn checked(&self) -> Result<(), MixError> {
         let all = self.shares().map(|(_, what, share)| (what, share));
         for (what, share) in all.into_iter().chain([("repeats", self.repeats)]) {
@@ -151,12 +151,12 @@ impl Mix {
     }
 }
 
-/// One place of a load.
+/// One slot of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// A request of a shape, with its number within the shape.
     First(Shape, u32),
-    /// The request at another place once more.
+    /// A repeat of the request in another slot.
     Again(u32),
 }
 
@@ -166,17 +166,17 @@ pub struct Draft {
     mix: Mix,
     seed: u64,
     time_ms: u64,
-    /// How many requests follow one another on a connection before the next connection's turn.
+    /// How many consecutive requests a connection gets before the next connection's turn.
     run: usize,
     connections: usize,
     places: Vec<Place>,
     counts: [u32; Shape::Any as usize],
 }
 
-/// What a draft's requests are about.
+/// The targets of a draft's requests.
 #[derive(Debug, Clone, Default)]
 pub struct Material {
-    /// Where everything happens.
+    /// The club.
     pub club: ClubId,
     /// Codes that are each used once: as many as the draft has redemptions of that shape.
     pub distinct: Vec<String>,
@@ -190,14 +190,14 @@ pub struct Material {
     pub held: Vec<String>,
     /// The codes to import, request after request.
     pub imports: Vec<String>,
-    /// Where to, for each import in turn.
+    /// The campaign for each import in turn.
     pub import_into: Vec<CampaignId>,
     /// The offset of client numbers.
     pub client_base: u128,
 }
 
 impl Draft {
-    /// Draws the order of so many requests over so many connections, of which each in turn sends `run` of them.
+    /// Draws the order of `count` requests over the connections, each of which sends `run` of them in turn.
     pub fn new(mix: &Mix, seed: u64, time_ms: u64, count: usize, connections: usize, run: usize) -> Draft {
         let mut random = fastrand::Rng::with_seed(seed ^ 0x000f_daf7);
         let of = |share: f64| (share * count as f64).round() as usize;
@@ -222,7 +222,7 @@ impl Draft {
             *counted += 1;
             Place::First(shape, *counted - 1)
         };
-        // A repeat needs something to repeat: in a load of repeats alone the first of them is a request by itself.
+        // A repeat needs a request to repeat: in a load of repeats alone the first is a normal request.
         let alone = !shapes.iter().flatten().any(|shape| *shape != Shape::Check);
         let repeatable: Vec<u32> = match alone {
             true => (0..1).collect(),
@@ -237,7 +237,7 @@ impl Draft {
                 None => {
                     let elsewhere = |n: u32| (n as usize / draft.run) % draft.connections != (at / draft.run) % draft.connections;
                     let mut drawn = || repeatable[random.usize(..repeatable.len())];
-                    // A few tries for another connection: where there is one, it is rarely missed.
+                    // A few attempts find another connection almost always, if there is one.
                     let again = (0..16).map(|_| drawn()).find(|n| elsewhere(*n));
                     Place::Again(again.unwrap_or_else(&mut drawn))
                 }
@@ -247,12 +247,12 @@ impl Draft {
         draft
     }
 
-    /// How many requests of a shape there are, repeats not counted.
+    /// How many requests of a shape there are, without repeats.
     pub fn count(&self, shape: Shape) -> usize {
         self.counts.get(shape as usize).map_or(0, |count| *count as usize)
     }
 
-    /// Over which connection the request at a place goes.
+    /// Which connection sends the request of a slot.
     pub fn connection_of(&self, at: usize) -> usize {
         (at / self.run) % self.connections
     }
@@ -289,7 +289,7 @@ impl Draft {
                     if matches!(place, Place::First(..)) {
                         let is_released = nth as u32 % HOLDS_PER_RELEASE == HOLDS_PER_RELEASE - 1;
                         let shape = if is_released { Shape::Release } else { Shape::Confirm };
-                        // The numbers below are those of the places.
+                        // The numbers below are those of the slots.
                         let id = draw_id(self.seed, self.time_ms, (self.places.len() + at) as u64);
                         script.follows.push(Follow { hold: script.len() as u32, id, shape });
                     }
@@ -336,7 +336,7 @@ pub struct Script {
     follows: Vec<Follow>,
 }
 
-/// What follows a hold. Its id is known beforehand, its payload from the hold's answer on.
+/// A request that follows a hold. Its id is known beforehand, its payload only once the hold is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Follow {
     /// The hold's number.
@@ -370,7 +370,7 @@ impl Script {
         self.ends.push(self.frames.len());
     }
 
-    /// How many requests it has, without those that follow holds, whose numbers are after these.
+    /// How many requests it has, without those that follow holds, which are numbered after these.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
@@ -385,23 +385,23 @@ impl Script {
         self.follows.len()
     }
 
-    /// The number of what follows a request, if that is a hold and no repeat.
+    /// The number of the request that follows a hold; none for other requests and for repeats.
     pub(crate) fn follow_of(&self, n: usize) -> Option<usize> {
         let found = self.follows.binary_search_by_key(&n, |follow| follow.hold as usize);
         found.ok().map(|follow| self.len() + follow)
     }
 
-    /// The id of a request. A check has one too, which it is not sent with.
+    /// The id of a request. A check has one too, but it is not sent.
     pub fn id(&self, n: usize) -> RequestId {
         self.ids.get(n).copied().unwrap_or_else(|| self.follows[n - self.len()].id)
     }
 
-    /// What a request is.
+    /// The shape of a request.
     pub fn shape(&self, n: usize) -> Shape {
         self.shapes.get(n).copied().unwrap_or_else(|| self.follows[n - self.len()].shape)
     }
 
-    /// Appends the frame of a request that follows a hold, its number for correlation.
+    /// Appends the frame of a request that follows a hold, with its number as correlation.
     pub(crate) fn push_follow(&self, n: usize, hold: Position, out: &mut Vec<u8>) {
         let id = self.id(n);
         match self.shape(n) == Shape::Release {
@@ -410,7 +410,7 @@ impl Script {
         }
     }
 
-    /// Appends the frame of a request, its number for correlation.
+    /// Appends the frame of a request, with its number as correlation.
     pub(crate) fn push_frame(&self, n: usize, out: &mut Vec<u8>) {
         let start = n.checked_sub(1).map_or(0, |before| self.ends[before]);
         let begin = out.len();

@@ -1,7 +1,7 @@
-//! When requests are due: evenly, or at random as independent callers would have it; and the thread that releases them.
+//! When requests are due: evenly, or at random like independent callers; and the thread that releases them.
 //!
-//! tokio's timer counts whole milliseconds, in which a hundred requests may be due; so a thread of the operating system keeps the time. It
-//! sleeps between one due request and the next, and never spins: the cores belong to the engine.
+//! tokio's timer counts whole milliseconds, in which a hundred requests may be due; so an operating-system thread does the
+//! timing. It sleeps between one due request and the next, and never spins: the cores belong to the engine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,14 +14,14 @@ use hdrhistogram::Histogram;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrivals {
-    /// At equal distances.
+    /// At equal intervals.
     #[default]
     Even,
-    /// As a Poisson process: each at a random distance from the one before, of an exponential distribution.
+    /// As a Poisson process: random intervals with an exponential distribution.
     Poisson,
 }
 
-/// Nothing is released more often than this: what falls due meanwhile goes out together, at most so late.
+/// The shortest time between releases: requests due meanwhile are released together, late by at most this.
 pub(crate) const TICK: Duration = Duration::from_micros(150);
 
 impl Arrivals {
@@ -161,7 +161,7 @@ mod tests {
         assert!(times.is_sorted());
         let rate = COUNT as f64 / (times[COUNT - 1] as f64 / 1e9);
         assert!((rate - 50_000.0).abs() < 1_000.0, "{rate}");
-        // The distances of a Poisson process vary as much as they are long.
+        // The intervals of a Poisson process have a standard deviation equal to their mean.
         let gaps: Vec<f64> = times.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let deviation = (gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64).sqrt();

@@ -1,17 +1,18 @@
-//! Which requests a burst consists of.
+//! The requests of a burst.
 
 use std::collections::HashSet;
 
 use scrip_protocol::command::Redeem;
 use scrip_protocol::{ClientId, ClubId, RequestId};
 
-/// Letters and digits that are not taken for one another: no 0 and O, no 1, I and L.
+/// Letters and digits that are not easily confused: no 0 and O, no 1, I and L.
 const ALPHABET: &[u8; 31] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
 
-/// A burst. The same plan makes the same codes and the same requests under the same ids, so that an interrupted burst can be sent again.
+/// A burst. The same plan generates the same codes and the same requests under the same ids, so that an interrupted burst can be
+/// sent again.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
-    /// What everything is drawn from.
+    /// The seed of everything random.
     pub seed: u64,
     /// The time inside the request ids, in milliseconds since 1970.
     pub time_ms: u64,
@@ -21,7 +22,7 @@ pub struct Plan {
     pub clients: usize,
     /// How many of the requests are sent again, over another connection, under the same id.
     pub repeats: usize,
-    /// How many codes are tried once more, by another client, under another id.
+    /// How many codes are tried again, by another client, under another id.
     pub spent: usize,
     /// How many requests carry a code that does not exist.
     pub misses: usize,
@@ -49,8 +50,8 @@ impl Plan {
         draw_id(self.seed, self.time_ms, n)
     }
 
-    /// The requests for each of so many connections. Repeats go to another connection than what they repeat, where there is
-    /// another; the rest is shuffled.
+    /// The requests for each of so many connections. Repeats go to another connection than their original, if there is another;
+    /// the rest is shuffled.
     pub fn requests(&self, connections: usize) -> Vec<Vec<Planned>> {
         let codes = self.codes();
         let mut random = fastrand::Rng::with_seed(self.seed ^ 0x5eed);
@@ -90,7 +91,7 @@ pub(crate) fn draw_codes(seed: u64, count: usize) -> Vec<String> {
     codes
 }
 
-/// The `n`-th of the random numbers that belong to a seed, drawn in any order.
+/// The `n`-th random number of a seed, independent of the order of calls.
 pub(crate) fn drawn(seed: u64, n: u64) -> fastrand::Rng {
     fastrand::Rng::with_seed(seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }

@@ -1,35 +1,34 @@
-//! The probe: the floor of a machine in all its figures, with which a run's own are compared.
+//! The probe: measures the complete floor of a machine, for comparison with a run.
 //!
-//! A shared machine is not the same from one second to the next, so every rate is measured in rounds that take turns, and its median is
-//! what counts. What does not need an engine is measured without one: the frames, the client, and redb's settings are those of the real
-//! thing.
+//! A shared machine changes from one second to the next, so every rate is measured in alternating rounds, and its median counts.
+//! Everything that does not need an engine is measured without one, with the engine's own frames, client and redb settings.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::floor::{Echo, FloorError, raw_append, redb_commit};
 
-/// The payload of an echoed frame: what a redemption of a 12-character code has, with its request id.
+/// The payload of an echoed frame: that of a redemption of a 12-character code, with its request id.
 pub const FRAME_PAYLOAD: usize = 56;
 
 /// The bytes of one record among those that are committed together.
 const RECORD_BYTES: usize = 64;
 
-/// What is appended and flushed: a page, and what batches have.
+/// The sizes that are appended and flushed: a page, and typical batches.
 const APPEND_BYTES: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
 
 /// How many records are committed as one row.
 const COMMIT_RECORDS: [usize; 4] = [1, 64, 1_024, 8_192];
 
-/// How much is measured. Every step has an end: at the default no more than 400 MiB are written in a round, and removed after it.
+/// How much is measured. Every step has an end: by default at most 400 MiB are written in a round, and removed afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// How often each is measured.
+    /// The number of rounds.
     pub rounds: usize,
     /// How often in each round the smallest append and the smallest commit are made, and a frame is echoed alone. Larger ones are
     /// made less often.
     pub times: usize,
-    /// How long each of these may take in a round. A disk that is slower is measured less often.
+    /// How long each of these may take in a round. A slower disk is measured less often.
     pub within: Duration,
     /// How many frames are echoed in each round with each window.
     pub frames: usize,
@@ -38,7 +37,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Some ten seconds, for a floor that is looked at for itself.
+    /// Some ten seconds, for measuring the floor alone.
     pub fn full() -> Probe {
         let windows = vec![1_024, 4_096, 16_384];
         Probe { rounds: 3, times: 1_000, within: Duration::from_secs(2), frames: 1_000_000, windows }

@@ -3,7 +3,7 @@
 /// The kernel counts in hundredths of a second in all values for programs (`USER_HZ`), whatever its own clock ticks in.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Processor time that was used, in seconds, over all cores.
+/// Processor time used, in seconds, over all cores.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ProcessorTime {
     /// In the program.
@@ -26,14 +26,14 @@ impl ProcessorTime {
         Some(ProcessorTime { user_s: seconds()?, system_s: seconds()? })
     }
 
-    /// What was used since then.
+    /// The time used since an earlier value.
     pub fn since(self, before: ProcessorTime) -> ProcessorTime {
-        // Whole ticks, which the difference of two fractions is not quite.
+        // In whole ticks, to avoid the rounding error of subtracting fractions.
         let of = |now: f64, before: f64| ((now - before).max(0.0) * TICKS_PER_SECOND).round() / TICKS_PER_SECOND;
         ProcessorTime { user_s: of(self.user_s, before.user_s), system_s: of(self.system_s, before.system_s) }
     }
 
-    /// All of it.
+    /// The total.
     pub fn seconds(self) -> f64 {
         self.user_s + self.system_s
     }

@@ -5,18 +5,18 @@ use std::time::Duration;
 /// The share of the offered rate that must be answered.
 const ANSWERED_MIN: f64 = 0.95;
 
-/// How a ramp rises, and what must hold on it.
+/// How a ramp rises, and its objective.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Ramp {
     /// The first rate, per second.
     pub from: f64,
-    /// By what each rate is multiplied for the next: more than 1.
+    /// The factor from each rate to the next: more than 1.
     pub factor: f64,
     /// The highest rate.
     pub to: f64,
     /// How long each rate is offered, in milliseconds.
     pub step_ms: u64,
-    /// The 99th percentile of the latencies that must hold, in milliseconds.
+    /// The objective: the highest 99th percentile of the latencies, in milliseconds.
     pub objective_p99_ms: f64,
 }
 
@@ -68,10 +68,11 @@ impl Ramp {
         ((per_second * self.step_ms as f64 / 1e3) as usize).max(1)
     }
 
-    /// Judges a step: what it was offered, how many were answered, the last of them when, and the 99th percentile of their latencies.
+    /// Judges a step from the rate offered, the number of answers, the time of the last answer, and the 99th percentile of the
+    /// latencies.
     pub fn judge(&self, per_second: f64, answered: u64, elapsed: Duration, p99: Duration) -> Step {
         let offered = Duration::from_secs_f64(self.count(per_second) as f64 / per_second);
-        // Before the offering has ended nothing can be faster than it.
+        // No phase can be faster than its offer.
         let answered_per_second = answered as f64 / elapsed.max(offered).as_secs_f64().max(1e-9);
         let p99_ms = p99.as_secs_f64() * 1e3;
         let verdict = if answered_per_second < ANSWERED_MIN * per_second {

@@ -10,13 +10,13 @@ use crate::report::Interval;
 /// How many intervals are kept; later answers count in the last.
 const INTERVALS_MAX: usize = 36_000;
 
-/// Of times from a nanosecond to an hour, to three digits.
+/// For times from a nanosecond to an hour, to three digits.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("the bounds are in order")
 }
 
-/// The record of one phase, shared by its connections. Each answer is recorded in one histogram, which is added to that of the whole
-/// at the end of each stretch.
+/// The measurements of one phase, shared by its connections. Each answer is recorded in one histogram, which is added to the
+/// total at the end of each stretch.
 pub struct Recorder {
     started: Instant,
     interval: Duration,
@@ -100,7 +100,7 @@ impl Recorder {
         }
     }
 
-    /// Ends it: the histogram of the whole, the stretches, and the time of the last answer.
+    /// Ends it: returns the total histogram, the stretches, and the time of the last answer.
     pub(crate) fn finish(&self) -> (Histogram<u64>, Vec<Interval>, Duration) {
         let interval_ns = self.interval.as_nanos() as u64;
         let mut tally = self.tally.lock();
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stretches_hold_what_was_answered_in_them_and_a_stall_shows_as_empty_ones() {
+    fn stretches_contain_their_answers_and_a_stall_shows_as_empty_ones() {
         let recorder = Recorder::new(Duration::from_millis(100));
         let ms = |ms: u64| ms * 1_000_000;
         recorder.record(ms(10), &[1_000, 3_000], 0);

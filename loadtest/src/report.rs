@@ -14,39 +14,39 @@ use crate::processor::ProcessorTime;
 use crate::ramp::{Step, Verdict};
 use crate::upkeep::Taken;
 
-/// All of a run.
+/// The results of a run.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The version of the program.
     pub scrip: String,
-    /// The commit that it was built from, marked "-dirty" where it was not just that. None where that is not known.
+    /// The commit that it was built from, with "-dirty" if the sources differed. None if unknown.
     pub commit: Option<String>,
     /// When the run began.
     pub started: jiff::Timestamp,
-    /// What it ran on.
+    /// The machine.
     pub machine: Machine,
     /// The command line.
     pub command: Vec<String>,
     /// Every option of the run, defaults included.
     pub configuration: serde_json::Value,
-    /// What the machine does without an engine, measured in the same run.
+    /// The floor of the machine, measured in the same run.
     pub floor: Option<Floor>,
     /// The measurements.
     pub phases: Vec<Phase>,
-    /// How a ramp rose. None where the load was no ramp.
+    /// The steps of a ramp. None if the load was no ramp.
     pub climb: Option<Climb>,
     /// The load of the engine. None if it runs in another process.
     pub engine: Option<Engine>,
-    /// The audit of the run. None where there was none.
+    /// The audit of the run. None if there was none.
     pub audit: Option<Audit>,
-    /// The memory of the process from the run's beginning. Empty where it was not looked at.
+    /// The memory of the process from the run's start. Empty if it was not sampled.
     pub memory: Vec<Resident>,
 }
 
 /// One measured part of a run.
 #[derive(Debug, Clone)]
 pub struct Phase {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// How the load was offered.
     pub model: Model,
@@ -54,30 +54,31 @@ pub struct Phase {
     pub connections: usize,
     /// How many requests were sent, each attempt counted.
     pub sent: u64,
-    /// How many requests had each answer, by its word; "busy" is not among them.
+    /// How many requests had each answer, by its word; "busy" is excluded.
     pub answers: BTreeMap<&'static str, u64>,
     /// How often the engine was busy.
     pub busy: u64,
     /// From the first request to the last answer.
     pub elapsed: Duration,
-    /// In nanoseconds: from the time at which the request was due where the model has one, else from its sending.
+    /// In nanoseconds: from the time at which the request was due if the model has one, else from its sending.
     pub latency: Histogram<u64>,
     /// The same over time.
     pub series: Vec<Interval>,
     /// How many requests activated a code, each counted once however often it was retried.
     pub activations: u64,
-    /// The processor time of the process, the engine's where it is in it and the load generator's. None where the system does not report it.
+    /// The processor time of the process: the load generator's, and the engine's if it is in the same process. None if the system
+    /// does not report it.
     pub processor: Option<ProcessorTime>,
-    /// What else was found.
+    /// Other findings.
     pub particulars: Particulars,
 }
 
-/// What a phase found beside its answers and their latencies.
+/// Findings of a phase other than its answers and their latencies.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Particulars {
     /// Requests that were not sent in time.
     pub unsent: u64,
-    /// Requests that followed holds; a rate that is offered does not count them.
+    /// Requests that followed holds; they are not part of an offered rate.
     pub followed: u64,
     /// Requests that were sent and never answered.
     pub unanswered: u64,
@@ -93,14 +94,14 @@ pub struct Particulars {
     pub repeats_alike: u64,
     /// How late the pacer released requests, in microseconds: 99th percentile and maximum. `None` without a pacer.
     pub pacing_late_us: Option<(f64, f64)>,
-    /// From when the last request was due to the last answer, in milliseconds. None where nothing is due at a time.
+    /// From when the last request was due to the last answer, in milliseconds. None if requests have no due time.
     pub drained_ms: Option<f64>,
-    /// The work on campaigns meanwhile.
+    /// The upkeep of campaigns during the phase.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upkeep: Vec<Taken>,
 }
 
-/// How a ramp rose. Each step is a phase as well.
+/// The results of a ramp. Each step is a phase as well.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Climb {
     /// Its steps, in order.
@@ -129,7 +130,7 @@ impl Phase {
         self.answers.values().sum()
     }
 
-    /// Answers per second, over the whole phase; 0 where it took no time.
+    /// Answers per second, over the whole phase; 0 if it took no time.
     pub fn per_second(&self) -> f64 {
         match self.elapsed.is_zero() {
             true => 0.0,
@@ -137,7 +138,7 @@ impl Phase {
         }
     }
 
-    /// Activations per second, over the whole phase; 0 where it took no time.
+    /// Activations per second, over the whole phase; 0 if it took no time.
     pub fn activations_per_second(&self) -> f64 {
         match self.elapsed.is_zero() {
             true => 0.0,
@@ -145,8 +146,8 @@ impl Phase {
         }
     }
 
-    /// Processor time for each answer, in microseconds. Two cores give two seconds a second: where the answers of a second take
-    /// nearly that, the processor is what limits them.
+    /// Processor time for each answer, in microseconds. Two cores provide two seconds per second: if the answers of a second use
+    /// nearly that, the processor is the limit.
     pub fn processor_us(&self) -> Option<f64> {
         let answered = self.answered();
         self.processor.filter(|_| answered > 0).map(|used| used.seconds() * 1e6 / answered as f64)
@@ -162,7 +163,7 @@ impl Phase {
         self.latency.max() as f64 / 1e3
     }
 
-    /// What of the floor there is left.
+    /// Compares the phase with the floor.
     pub fn shares(&self, floor: &Floor) -> Shares {
         let (rate, p50) = match self.model {
             Model::Open { .. } => (true, true),
@@ -178,15 +179,15 @@ impl Phase {
     }
 }
 
-/// A phase compared with the floor, where the comparison has a meaning: requests sent one at a time do not show a rate, and the wait of
-/// a request among thousands does not show how long one takes.
+/// A phase compared with the floor, where the comparison is meaningful: requests sent one at a time do not show a rate, and the
+/// latency of a request among thousands does not show how long one takes.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Shares {
-    /// Its rate, by that of the echo: 1 is the limit.
+    /// Its rate relative to that of the echo: 1 is the limit.
     pub rate: Option<f64>,
-    /// Its activations, by the same.
+    /// Its activations, relative to the same.
     pub activations: Option<f64>,
-    /// Its median latency, by that of an echo and a commit alone: 1 is the limit.
+    /// Its median latency relative to that of an echo and a commit alone: 1 is the limit.
     pub p50: Option<f64>,
 }
 
@@ -209,7 +210,7 @@ pub enum Model {
 }
 
 impl Model {
-    /// The load in a few words, for a head or a cell.
+    /// The load in a few words, for a heading or a cell.
     pub fn words(self) -> String {
         match self {
             Model::Open { per_second } => format!("open loop, {}", rate(per_second)),
@@ -218,25 +219,25 @@ impl Model {
         }
     }
 
-    /// What its latency shows, and what it does not.
+    /// What its latency does and does not show.
     pub fn meaning(self) -> &'static str {
         match self {
             Model::Open { .. } => {
                 "Requests are due at a fixed rate, whatever the answers do. Latency counts from the time a request was due, \
-                 so that a stall is charged to every request that it held up. It is what callers with a rate of their own see."
+                 so that a stall is charged to every request that it held up. Callers with their own rate see this latency."
             }
             Model::Closed { window: 0 | 1 } => {
                 "Each connection sends the next request when it has its answer. Latency counts from sending: how long one \
-                 request takes with no other of its connection under way. A stall delays the next request, and is counted once."
+                 request takes with no other in flight on its connection. A stall delays the next request, and is counted once."
             }
             Model::Closed { .. } => {
-                "Each connection keeps so many requests in flight and sends the next when it receives an answer. The rate is the \
-                 engine's own; latency counts from sending and is for the most part the wait behind the others in flight. A stall \
-                 delays the next requests, so callers with a rate of their own would see other times."
+                "Each connection keeps a fixed number of requests in flight and sends the next when it receives an answer. The rate \
+                 is the engine's own; latency counts from sending and is mostly the wait behind the others in flight. A stall delays \
+                 the next requests, so callers with their own rate would see other times."
             }
             Model::Burst => {
-                "Every request is due at the start. Latency counts from the start: how long each of a crowd waits, the \
-                 last as long as the whole burst takes."
+                "Every request is due at the start. Latency counts from the start: how long each request of a crowd waits; \
+                 the last one waits as long as the whole burst takes."
             }
         }
     }
@@ -245,7 +246,7 @@ impl Model {
 /// What happened in one stretch of a phase.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Interval {
-    /// Its begin and end, in milliseconds from the phase's start.
+    /// Its start, in milliseconds from the phase's start.
     pub from_ms: f64,
     /// Its end.
     pub to_ms: f64,
@@ -253,7 +254,7 @@ pub struct Interval {
     pub answered: u64,
     /// Busy received.
     pub busy: u64,
-    /// The median latency of the answers, in microseconds; 0 where there was none.
+    /// The median latency of the answers, in microseconds; 0 if there was none.
     pub p50_us: f64,
     /// The 99th percentile.
     pub p99_us: f64,
@@ -262,7 +263,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Answers per second; 0 where it took no time.
+    /// Answers per second; 0 if it took no time.
     pub fn per_second(&self) -> f64 {
         match self.to_ms > self.from_ms {
             true => self.answered as f64 * 1e3 / (self.to_ms - self.from_ms),

@@ -1,12 +1,12 @@
-//! The findings as rows of tables, for the terminal and for the page.
+//! The results as rows of tables, for the terminal and for the page.
 
 use crate::numbers::{bytes, grouped, rate, share, time_us};
 use crate::probe::{Floor, Spread};
 use crate::ramp::Step;
 use crate::report::{Climb, Engine, Model, Phase, Report};
 
-/// The heads of the columns of [`phases`]; all but the first two hold figures. How many codes were activated has columns of its own
-/// where that is not simply the number of answers.
+/// The headings of the columns of [`phases`]; all but the first two contain figures. Activations have their own columns unless
+/// they equal the number of answers.
 pub fn phases_head(report: &Report) -> Vec<&'static str> {
     let activated: &[&str] = if tells_activations(report) { &["activated", "of echo"] } else { &[] };
     let times = ["p50", "p99", "p99.9", "max", "by floor", "cpu", "answers", "busy"];
@@ -17,16 +17,16 @@ fn tells_activations(report: &Report) -> bool {
     report.phases.iter().any(|phase| phase.activations != phase.answered())
 }
 
-/// The heads of the columns of [`steps`]; all but the last hold figures.
+/// The headings of the columns of [`steps`]; all but the last contain figures.
 pub const STEPS_HEAD: [&str; 4] = ["offered", "answered", "p99", ""];
 
-/// The heads of the columns of [`floor`]; all but the first hold figures.
+/// The headings of the columns of [`floor`]; all but the first contain figures.
 pub const FLOOR_HEAD: [&str; 6] = ["floor", "p50", "p99", "rate", "lowest", "highest"];
 
 /// A cell without a value.
 const NOTHING: &str = "-";
 
-/// A row for each phase, beside the floor where that means something.
+/// A row for each phase, with the floor where the comparison is meaningful.
 pub fn phases(report: &Report) -> Vec<Vec<String>> {
     let row = |phase: &Phase| {
         let shares = report.floor.as_ref().map(|floor| phase.shares(floor));
@@ -52,7 +52,7 @@ pub fn phases(report: &Report) -> Vec<Vec<String>> {
     report.phases.iter().map(row).collect()
 }
 
-/// How load is offered, as short as a column needs it: [`meaning`] explains it.
+/// How load is offered, short enough for a column; [`meaning`] explains it.
 fn load(phase: &Phase) -> String {
     let connections = grouped(phase.connections as u64);
     match phase.model {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_stands_beside_its_floor() {
+    fn a_phase_is_shown_with_its_floor() {
         let mut report = samples::report();
         let even = |model| {
             let mut phase = samples::nothing("steady");

@@ -1,6 +1,7 @@
 //! Top-ups of a load, and the rules that fire on them: of however many there are, two match each top-up.
 //!
-//! The rules lie in two rows over all amounts, each of which is in one half-open range of each row: as a shop has it with two tiers side by side.
+//! The rules form two rows of half-open ranges over all amounts, and each amount is in one range of each row: like a shop with
+//! two sets of tiers.
 
 use scrip_protocol::command::{Action, Note, RuleEvent, RuleTerms, TopUp};
 use scrip_protocol::{ClientId, ClubId, Money, TopUpSource};
@@ -37,7 +38,7 @@ pub fn rules(count: u32, club: ClubId, name: &str) -> Vec<RuleTerms> {
     rows.into_iter().flat_map(row).enumerate().map(terms).collect()
 }
 
-/// A top-up of an amount that is drawn, from a source that is.
+/// A top-up with a random amount and source.
 pub fn draw(client: ClientId, club: ClubId, random: &mut fastrand::Rng) -> TopUp {
     let amount = Money(random.i64(1..i64::from(MAJOR_UNITS) * 100 * 2));
     let source = TopUpSource::ALL[random.usize(..TopUpSource::ALL.len())];

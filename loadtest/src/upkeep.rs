@@ -1,5 +1,5 @@
-//! Upkeep: what marketing staff does with campaigns, repeated on a connection of its own while a load runs, to show its effect on the
-//! latencies of the load.
+//! Upkeep: the work of marketing staff on campaigns, repeated on a connection of its own while a load runs, to show its effect on
+//! the latencies of the load.
 //!
 //! A round creates a campaign, adds as many codes again, archives it, gives some of its values to another one, restores it with these
 //! in conflict, reads the conflict list, frees the values, restores the rest, and archives it. Each answer is checked.
@@ -17,21 +17,21 @@ use tokio::sync::watch;
 
 use crate::plan::draw_codes;
 
-/// How many rounds there are at most: each leaves its codes behind, archived.
+/// Maximum number of rounds: each leaves its codes behind, archived.
 const ROUNDS_MAX: u64 = 200;
 
-/// How much of it there is.
+/// The amount of upkeep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Upkeep {
     /// Codes of the campaign.
     pub codes: u32,
     /// How many of them another campaign takes meanwhile.
     pub conflicts: u32,
-    /// How often a round begins, in milliseconds, if the one before it is done; 0 for one after the other without a pause.
+    /// How often a round begins, in milliseconds, if the one before it is done; 0 for no pause.
     pub every_ms: u64,
 }
 
-/// What one kind of step took, over all rounds.
+/// The times of one kind of step, over all rounds.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Taken {
     /// The step.
@@ -46,16 +46,16 @@ pub struct Taken {
     pub reply_bytes_max: usize,
 }
 
-/// Why there was no upkeep.
+/// Why the upkeep failed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpkeepError {
     /// The engine could not be reached, or refused.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// It has no thread to run on.
-    #[error("a thread of its own: {0}")]
+    #[error("cannot start the upkeep thread: {0}")]
     Runtime(#[source] std::io::Error),
-    /// An answer was not what it should be.
+    /// An unexpected answer.
     #[error("{step}: {answer}")]
     Unexpected {
         /// The step.
@@ -193,7 +193,7 @@ impl Rounds {
 }
 
 fn expect(step: &'static str, answer: &impl std::fmt::Debug, right: bool) -> Result<(), UpkeepError> {
-    // An answer may list many codes: its beginning is enough to recognize it.
+    // An answer may list many codes: its beginning is enough to identify it.
     let answer = || format!("{answer:?}").chars().take(200).collect();
     right.then_some(()).ok_or_else(|| UpkeepError::Unexpected { step, answer: answer() })
 }

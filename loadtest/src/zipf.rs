@@ -1,9 +1,9 @@
 //! Zipf's law: how often each client is drawn.
 
-/// Draws ranks from 1 to `ranks`, rank r with a probability in proportion to 1 / r^s. With s = 0 all are alike.
+/// Draws ranks from 1 to `ranks`, rank r with a probability proportional to 1 / r^s. With s = 0 all are equally likely.
 ///
-/// By rejection from a curve that bounds the law from above (W. Hörmann, G. Derflinger, "Rejection-inversion to generate variates
-/// from monotone discrete distributions", 1996): no table, so that it may be of any number of ranks.
+/// Uses rejection from a curve that bounds the law from above (W. Hörmann, G. Derflinger, "Rejection-inversion to generate
+/// variates from monotone discrete distributions", 1996): it needs no table, so any number of ranks is possible.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Zipf {
     ranks: f64,
@@ -12,7 +12,7 @@ pub struct Zipf {
 }
 
 impl Zipf {
-    /// Of so many ranks (0 counts as 1), with an exponent of 0 or more.
+    /// For so many ranks (0 counts as 1), with an exponent of 0 or more.
     pub fn new(ranks: u64, s: f64) -> Zipf {
         let (ranks, s) = (ranks.max(1) as f64, s.max(0.0));
         let area = if is_one(s) { 1.0 + ranks.ln() } else { (ranks.powf(1.0 - s) - s) / (1.0 - s) };
@@ -37,7 +37,7 @@ impl Zipf {
         }
     }
 
-    /// Where the bounding curve has gathered this part of its area.
+    /// The point up to which the bounding curve has this part of its area.
     fn inverse(&self, part: f64) -> f64 {
         let area = part * self.area;
         if area <= 1.0 {
@@ -81,7 +81,7 @@ mod tests {
             let sum: f64 = (1..=20).map(weight).sum();
             for (rank, found) in (1..).zip(found) {
                 let expected = DRAWS as f64 * weight(rank) / sum;
-                // Six standard deviations: the seed is fixed, so that this holds always or never.
+                // Six standard deviations: the seed is fixed, so the test passes always or never.
                 assert!((found as f64 - expected).abs() < 6.0 * expected.sqrt(), "s {s}, rank {rank}: {found} of {expected}");
             }
         }

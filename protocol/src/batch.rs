@@ -1,4 +1,4 @@
-//! Batches: how records stand in the journal, and travel to those who tail it.
+//! Batches: the format of records in the journal and on a tail.
 //!
 //! ```text
 //! offset  size
@@ -12,8 +12,8 @@
 //!     56    32  hash of this batch: BLAKE3 of everything else in it, in order
 //!     88     n  records, each: 4 bytes length, 2 bytes kind, payload (an rkyv archive of that length)
 //! ```
-//! Numbers are little-endian. Each batch names the hash of the one before, so that a changed, missing or swapped batch
-//! breaks the chain (Z11).
+//! Numbers are little-endian. Each batch contains the hash of the one before, so that a changed, missing or swapped batch breaks
+//! the chain (Z11).
 
 use crate::ids::Position;
 use crate::malformed::Malformed;
@@ -25,12 +25,12 @@ pub const VERSION: u16 = 1;
 /// The bytes before the records.
 pub const HEADER_BYTES: usize = 88;
 const HASH_AT: usize = 56;
-/// Where the bytes of the time end: six count milliseconds for some nine thousand years.
+/// Where the bytes of the time end: six bytes of milliseconds last some nine thousand years.
 const TIME_END: usize = 22;
 const RECORD_HEADER_BYTES: usize = 6;
 
-/// The time of a batch, in milliseconds since 1970: the time of its records, and where the machine's clock was. The two differ after the clock was set
-/// back, because the time of records never runs backwards.
+/// The time of a batch, in milliseconds since 1970: the time of its records, and the machine's clock. The two differ after the
+/// clock was set back, because the time of records never runs backwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BatchTime {
     record_ms: u64,
@@ -38,11 +38,11 @@ pub struct BatchTime {
 }
 
 impl BatchTime {
-    /// The most by which [`BatchTime::clock_ms`] is before the time that the machine's clock showed, unless that was thousands of years
-    /// before the time of records.
+    /// The most by which [`BatchTime::clock_ms`] can be behind the machine's clock, unless that was thousands of years before the
+    /// time of records.
     pub const ROUNDED_BY_MS: u64 = 60_000;
 
-    /// The time of a batch whose records have a time, by a machine's clock that is at or before it.
+    /// The time of a batch from the time of its records and the machine's clock, which is not ahead of it.
     pub fn new(record_ms: u64, clock_ms: u64) -> BatchTime {
         let lead_minutes = record_ms.saturating_sub(clock_ms).div_ceil(Self::ROUNDED_BY_MS);
         BatchTime { record_ms, lead_minutes: u32::try_from(lead_minutes).unwrap_or(u32::MAX) }
@@ -53,7 +53,7 @@ impl BatchTime {
         self.record_ms
     }
 
-    /// A time that the machine's clock had reached: the time of records if that was not ahead of it.
+    /// A time that the machine's clock had reached: the time of records unless that was ahead of it.
     pub fn clock_ms(self) -> u64 {
         self.record_ms.saturating_sub(u64::from(self.lead_minutes) * Self::ROUNDED_BY_MS)
     }
@@ -69,12 +69,12 @@ impl From<u64> for BatchTime {
 /// A BLAKE3 hash.
 pub type Hash = [u8; 32];
 
-/// Where a chain of batches stands: what the next batch must continue.
+/// The end of a chain of batches: what the next batch must continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ChainEnd {
-    /// The position of the newest record; 0 when there is none.
+    /// The position of the newest record; 0 if there is none.
     pub position: Position,
-    /// The hash of the newest batch; zeros when there is none.
+    /// The hash of the newest batch; zeros if there is none.
     pub hash: Hash,
     /// The time of the newest batch.
     pub time_ms: u64,
@@ -90,36 +90,36 @@ impl ChainEnd {
 /// What is wrong with a batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// There are fewer bytes than a header has.
+    /// It is shorter than a header.
     #[error("it has {0} bytes, fewer than a header")]
     Short(usize),
-    /// It was written in another format.
+    /// It has another format version.
     #[error("its format version is {0}; this program reads version {VERSION}")]
     Version(u16),
     /// Its bytes are not those that were hashed.
     #[error("its bytes do not match its hash")]
     Changed,
-    /// It names another predecessor than the batch before it.
+    /// It does not name the previous batch as its predecessor.
     #[error("it does not continue the previous batch: the hash chain is broken")]
     BrokenChain,
-    /// Its first position is not the next one.
+    /// Its first position is not the expected one.
     #[error("it starts at position {found}, but {expected} comes next")]
     Gap {
-        /// The position that comes next.
+        /// The expected position.
         expected: Position,
-        /// The position that it states.
+        /// The position in its header.
         found: Position,
     },
-    /// Its records do not fill it, or pass its end.
+    /// Its records do not fill it, or exceed it.
     #[error("record {index} runs past its end, or bytes follow the last record")]
     Layout {
-        /// Which, counted from 0.
+        /// The record's index, from 0.
         index: u32,
     },
-    /// A record's bytes are not a record.
+    /// A record is invalid.
     #[error("record {index}: {cause}")]
     Record {
-        /// Which, counted from 0.
+        /// The record's index, from 0.
         index: u32,
         /// What is wrong.
         cause: Malformed,
@@ -140,7 +140,7 @@ impl BatchBuilder {
         BatchBuilder { bytes: vec![0; HEADER_BYTES], count: 0, time: time.into() }
     }
 
-    /// An empty batch of a given time, with room for so many bytes.
+    /// An empty batch of a given time, with capacity for so many bytes.
     pub fn with_room(time: impl Into<BatchTime>, bytes: usize) -> BatchBuilder {
         let mut batch = BatchBuilder::new(time);
         batch.bytes.reserve(bytes.saturating_sub(HEADER_BYTES));
@@ -183,7 +183,7 @@ impl BatchBuilder {
         self.time.record_ms
     }
 
-    /// Writes the header: the batch continues `chain`, which moves on to it. Returns the finished bytes.
+    /// Writes the header: the batch continues `chain`, which advances to it. Returns the finished bytes.
     pub fn seal(mut self, chain: &mut ChainEnd) -> Vec<u8> {
         let first = chain.next();
         self.bytes[0..2].copy_from_slice(&VERSION.to_le_bytes());
@@ -202,12 +202,12 @@ impl BatchBuilder {
     }
 }
 
-/// The time that a header states, in milliseconds since 1970.
+/// The time in a header, in milliseconds since 1970.
 fn time_of(header: &[u8; HEADER_BYTES]) -> u64 {
     u64::from_le_bytes(field(header, 16)) & ((1 << (8 * (TIME_END - 16))) - 1)
 }
 
-/// The lead that a header states, in minutes.
+/// The lead in a header, in minutes.
 fn lead_of(header: &[u8; HEADER_BYTES]) -> u32 {
     let [a, b] = field(header, 2);
     let [c, d] = field(header, TIME_END);
@@ -220,7 +220,7 @@ fn hash_of(bytes: &[u8]) -> Hash {
     hasher.finalize().into()
 }
 
-/// A batch, in its bytes.
+/// A batch, borrowed from its bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     /// The position of its first record.
@@ -238,10 +238,10 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Reads a batch and checks its hash. Its place in the chain is checked by [`Batch::follow`].
+    /// Reads a batch and checks its hash. [`Batch::follow`] checks its position in the chain.
     ///
     /// # Errors
-    /// When it is cut off, of another format, or changed.
+    /// When it is truncated, of another format, or modified.
     pub fn parse(bytes: &'a [u8]) -> Result<Batch<'a>, BatchError> {
         let Some((header, records)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Err(BatchError::Short(bytes.len()));
@@ -265,20 +265,20 @@ impl<'a> Batch<'a> {
         Ok(batch)
     }
 
-    /// Its time, with which its records are applied.
+    /// Its time, which is used when its records are applied.
     pub fn time(&self) -> BatchTime {
         BatchTime { record_ms: self.time_ms, lead_minutes: self.lead_minutes }
     }
 
-    /// Checks that this batch comes next in a chain, and moves the chain on to it.
+    /// Checks that this batch comes next in a chain, and advances the chain to it.
     ///
     /// # Errors
-    /// When positions are missing or repeated, or the chain of hashes is broken.
+    /// When positions are missing or repeated, or the hash chain is broken.
     pub fn follow(&self, chain: &mut ChainEnd) -> Result<(), BatchError> {
         self.link().follow(chain)
     }
 
-    /// Where a chain stands that ends with this batch.
+    /// The end of a chain whose last batch this is.
     pub fn end(&self) -> ChainEnd {
         self.link().end()
     }
@@ -318,7 +318,7 @@ impl<'a> Batch<'a> {
         };
         std::iter::from_fn(move || {
             loop {
-                // One that is not asked for is passed over.
+                // Skip records of other kinds.
                 if let Some(item) = next()?.transpose() {
                     return Some(item);
                 }
@@ -327,12 +327,12 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The first position and the number of records that a batch says it has, unchecked; `None` if it is cut off before that.
+/// The first position and the number of records in a batch's header, unchecked; `None` if the batch is truncated before that.
 pub fn stated_extent(bytes: &[u8]) -> Option<(Position, u32)> {
     Link::stated(bytes).map(|link| (link.first, link.count))
 }
 
-/// The kinds of the records of a batch with their positions, up to the first that is cut off. The bytes are not hashed.
+/// The kinds of the records of a batch with their positions, up to the first truncated one. Does not check the hash.
 pub fn stated_kinds(bytes: &[u8]) -> impl Iterator<Item = (Position, u16)> {
     let link = Link::stated(bytes);
     let (first, count) = link.map_or((0, 0), |link| (link.first.0, link.count));
@@ -343,8 +343,8 @@ pub fn stated_kinds(bytes: &[u8]) -> impl Iterator<Item = (Position, u16)> {
     })
 }
 
-/// How a batch connects to the chain, as its header states it. The bytes are not hashed: use it to prove that batches which are
-/// passed on are consecutive, and [`Batch::parse`] to use what is in them.
+/// How a batch connects to the chain, according to its header. Does not check the hash: use it to prove that forwarded batches
+/// are consecutive, and [`Batch::parse`] to use their contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// The position of the batch's first record.
@@ -360,7 +360,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Reads the header of a batch; `None` if the batch is cut off before its end.
+    /// Reads the header of a batch; `None` if the batch is truncated.
     pub fn stated(bytes: &[u8]) -> Option<Link> {
         let header = bytes.first_chunk::<HEADER_BYTES>()?;
         Some(Link {
@@ -372,21 +372,21 @@ impl Link {
         })
     }
 
-    /// Whether the batch has a record at a position.
+    /// Whether the batch contains a position.
     pub fn holds(&self, position: Position) -> bool {
         (self.first..=self.end().position).contains(&position)
     }
 
-    /// Where a chain stands that ends with the batch.
+    /// The end of a chain whose last batch this is.
     pub fn end(&self) -> ChainEnd {
         let position = Position(self.first.0.saturating_add(u64::from(self.count)).saturating_sub(1));
         ChainEnd { position, hash: self.hash, time_ms: self.time_ms }
     }
 
-    /// Checks that the batch comes next in a chain, and moves the chain on to it.
+    /// Checks that the batch comes next in a chain, and advances the chain to it.
     ///
     /// # Errors
-    /// When positions are missing or repeated, or the chain of hashes is broken.
+    /// When positions are missing or repeated, or the hash chain is broken.
     pub fn follow(&self, chain: &mut ChainEnd) -> Result<(), BatchError> {
         if self.first != chain.next() {
             return Err(BatchError::Gap { expected: chain.next(), found: self.first });
@@ -446,22 +446,22 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_comes_back() {
+    fn a_batch_round_trips() {
         let mut chain = ChainEnd::default();
         let bytes = [sealed(&mut chain), sealed(&mut chain)];
         let mut read = ChainEnd::default();
         let mut seen = Vec::new();
         for bytes in &bytes {
-            let batch = Batch::parse(bytes).expect("it was just written");
+            let batch = Batch::parse(bytes).expect("valid: just written");
             batch.follow(&mut read).expect("it comes next");
-            seen.extend(batch.records().map(|item| item.expect("it was just written")));
+            seen.extend(batch.records().map(|item| item.expect("valid: just written")));
         }
         assert_eq!(read, chain);
         let expected: Vec<_> = (1..).map(Position).zip(records().into_iter().chain(records())).collect();
         assert_eq!(seen, expected);
     }
 
-    /// The clock in a header is never one that the machine had not reached, and is behind it by less than a minute.
+    /// The clock in a header is never ahead of the machine's clock, and behind it by less than a minute.
     #[test]
     fn the_clock_of_a_batch_is_rounded_down_to_a_minute() {
         const DAY: u64 = 86_400_000;
@@ -470,7 +470,7 @@ mod tests {
         for lead_ms in leads {
             let time = BatchTime::new(record_ms, record_ms - lead_ms);
             let bytes = BatchBuilder::new(time).seal(&mut ChainEnd::default());
-            let read = Batch::parse(&bytes).expect("it was just written");
+            let read = Batch::parse(&bytes).expect("valid: just written");
             assert_eq!((read.time(), read.time_ms), (time, record_ms));
             assert_eq!(Link::stated(&bytes).map(|link| link.time_ms), Some(record_ms));
             let behind_ms = (record_ms - lead_ms) - time.clock_ms();
@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_swapped_batch_is_told_from_a_broken_chain() {
+    fn a_missing_or_swapped_batch_differs_from_a_broken_chain() {
         let mut chain = ChainEnd::default();
         let first = sealed(&mut chain);
         let second = sealed(&mut chain);
@@ -505,7 +505,7 @@ mod tests {
         }
     }
 
-    /// Z12: who looks for one kind of record finds each of them at its position, and nothing else.
+    /// Z12: a reader of one kind of record gets each of them at its position, and nothing else.
     #[test]
     fn records_of_one_kind_keep_their_positions() {
         let mut chain = ChainEnd { position: Position(40), ..ChainEnd::default() };
@@ -513,9 +513,9 @@ mod tests {
         let [club, activation] = records().try_into().expect("there are two");
         [&club, &activation, &activation, &club, &club].into_iter().for_each(|record| builder.push(record));
         let bytes = builder.seal(&mut chain);
-        let batch = Batch::parse(&bytes).expect("it was just written");
+        let batch = Batch::parse(&bytes).expect("valid: just written");
         fn of<R: OneRecord + Into<Record>>(batch: &Batch<'_>) -> Vec<(u64, Record)> {
-            let found = batch.records_of::<R>().map(|item| item.expect("it was just written"));
+            let found = batch.records_of::<R>().map(|item| item.expect("valid: just written"));
             found.map(|(position, record)| (position.0, record.into())).collect()
         }
         let at = |positions: &[u64], record: &Record| positions.iter().map(|at| (*at, record.clone())).collect::<Vec<_>>();
@@ -531,9 +531,9 @@ mod tests {
         assert_eq!(batch.records().count(), 5);
     }
 
-    /// What is not asked for is passed over whatever it is; what is asked for, and the layout, are checked.
+    /// Records of other kinds are skipped whatever they contain; records of the requested kind, and the layout, are checked.
     #[test]
-    fn records_of_one_kind_pass_over_no_fault_of_their_own_kind() {
+    fn records_of_one_kind_report_faults_of_that_kind() {
         let sealed_with = |kind: u16, payload: &[u8], count: u32| {
             let mut builder = BatchBuilder::new(1);
             records().iter().for_each(|record| builder.push(record));
@@ -544,7 +544,7 @@ mod tests {
             builder.seal(&mut ChainEnd::default())
         };
         let last = |bytes: &[u8]| Batch::parse(bytes).expect("the hash is right").records_of::<Activation>().last();
-        // No such kind, and no such bytes of another one.
+        // An unknown kind, and invalid bytes of another kind.
         for kind in [9999, ClubRegistered::KIND] {
             let bytes = sealed_with(kind, &[1, 2, 3], 3);
             let found: Vec<_> = Batch::parse(&bytes).expect("the hash is right").records_of::<Activation>().collect();

@@ -1,4 +1,4 @@
-//! Frames: how commands and replies follow one another on a lane.
+//! Frames: how commands and replies are framed on a lane.
 //!
 //! ```text
 //! offset  size
@@ -8,8 +8,8 @@
 //!     14    16  request id (UUIDv7, big-endian), only in requests of commands that change something
 //!     14     n  payload: an rkyv archive
 //! ```
-//! Numbers are little-endian. A reply has the kind of its request, or [`REFUSAL`]. Nothing of a frame is believed, nor memory
-//! given to it, before its length is known to be within the limit.
+//! Numbers are little-endian. A reply has the kind of its request, or [`REFUSAL`]. Before a frame's length is known to be within
+//! the limit, no other field is trusted and no memory is allocated for it.
 
 use crate::command::{Command, Kind};
 use crate::ids::RequestId;
@@ -18,19 +18,19 @@ use crate::wire::{self, Wire};
 
 pub use crate::malformed::Malformed;
 
-/// The bytes before a payload, but for a request id.
+/// The size of the header without a request id, in bytes.
 pub const HEADER_BYTES: usize = 14;
-/// The bytes of the length field, which the length does not count.
+/// The size of the length field, which the length does not include.
 pub const LENGTH_BYTES: usize = 4;
 const CORRELATION_AT: usize = 6;
-/// The bytes of a request id.
+/// The size of a request id.
 pub const REQUEST_ID_BYTES: usize = 16;
 
-/// The largest request: 50,000 codes of 64 bytes, with what rkyv adds to each, fit.
+/// The largest request: fits 50,000 codes of 64 bytes with rkyv's overhead for each.
 pub const REQUEST_BYTES_MAX: usize = 4 << 20;
-/// The largest reply, or batch of the journal on its way to a reader.
+/// The largest reply, or journal batch on its way to a reader.
 pub const REPLY_BYTES_MAX: usize = 16 << 20;
-/// The largest frame before a connection has said who it is.
+/// The largest frame before a connection has authenticated.
 pub const HELLO_BYTES_MAX: usize = 4 << 10;
 
 /// The kind of the first frame on a connection, [`Hello`](crate::hello::Hello), and of its reply.
@@ -38,26 +38,26 @@ pub const HELLO: u16 = 0xfff0;
 /// The kind of a reply that is a [`Refusal`].
 pub const REFUSAL: u16 = 0xffff;
 
-/// The ALPN protocol name: the version of everything in this crate. It changes with the layout of any command, outcome or greeting, so
-/// that a program of another version is refused in the handshake and never misreads a frame.
+/// The ALPN protocol name: the version of everything in this crate. It changes with the layout of any command, outcome or
+/// greeting, so that a program of another version is refused in the handshake and never misreads a frame.
 pub const ALPN: &[u8] = b"scrip/2";
 
-/// A frame, in the bytes that it came in.
+/// A frame, borrowed from the bytes received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The kind.
     pub kind: u16,
     /// The correlation number.
     pub correlation: u64,
-    /// What follows the header: request id, if any, and payload.
+    /// Everything after the header: the request id, if any, and the payload.
     pub body: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
-    /// Takes the first frame off `bytes` and says how many bytes it has; `None` if it is not whole yet.
+    /// Parses the first frame of `bytes` and returns its length in bytes; `None` if it is not complete yet.
     ///
     /// # Errors
-    /// When its length is above `limit` or below that of a header; this is known from its first four bytes.
+    /// When its length is above `limit` or below that of a header; its first four bytes decide that.
     pub fn split(bytes: &'a [u8], limit: usize) -> Result<Option<(Frame<'a>, usize)>, Malformed> {
         let Some(length) = bytes.first_chunk().map(|four| u32::from_le_bytes(*four) as usize) else { return Ok(None) };
         if length + LENGTH_BYTES < HEADER_BYTES {
@@ -87,7 +87,7 @@ impl<'a> Frame<'a> {
         Ok(RequestFrame { kind, request: Some(RequestId(u128::from_be_bytes(*id))), payload })
     }
 
-    /// The reply in this frame, to a request of the type `C`.
+    /// The reply in this frame, to a request of type `C`.
     ///
     /// # Errors
     /// When it is a reply to another command, or its payload is not valid.
@@ -102,7 +102,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// A request, in the bytes that it came in.
+/// A request, borrowed from the bytes received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestFrame<'a> {
     /// Which command.
@@ -113,7 +113,7 @@ pub struct RequestFrame<'a> {
     pub payload: &'a [u8],
 }
 
-/// Appends a request. `request` is looked at only if the command changes something.
+/// Appends a request. `request` is used only if the command changes something.
 pub fn push_request<C: Command>(out: &mut Vec<u8>, correlation: u64, request: RequestId, command: &C) {
     push(out, C::KIND as u16, correlation, |out| {
         if C::KIND.mutates() {
@@ -123,7 +123,7 @@ pub fn push_request<C: Command>(out: &mut Vec<u8>, correlation: u64, request: Re
     });
 }
 
-/// Gives a written frame another correlation number.
+/// Sets the correlation number of a written frame.
 ///
 /// # Panics
 /// When `frame` is shorter than a header.
@@ -131,12 +131,12 @@ pub fn set_correlation(frame: &mut [u8], correlation: u64) {
     frame[CORRELATION_AT..HEADER_BYTES].copy_from_slice(&correlation.to_le_bytes());
 }
 
-/// Appends a frame of any kind with a value for payload.
+/// Appends a frame of any kind with a value as payload.
 pub fn push_value<T: Wire>(out: &mut Vec<u8>, kind: u16, correlation: u64, value: &T) {
     push(out, kind, correlation, |out| wire::encode(value, out));
 }
 
-/// Appends a frame of any kind with given bytes for payload.
+/// Appends a frame of any kind with the given payload bytes.
 pub fn push_bytes(out: &mut Vec<u8>, kind: u16, correlation: u64, payload: &[u8]) {
     push(out, kind, correlation, |out| out.extend_from_slice(payload));
 }
@@ -151,10 +151,10 @@ fn push(out: &mut Vec<u8>, kind: u16, correlation: u64, body: impl FnOnce(&mut V
     out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
 }
 
-/// Memory that a [`FrameBuffer`] keeps when it is nearly empty. A lane that has carried one large frame gives the rest back.
+/// Memory that a [`FrameBuffer`] keeps when it is nearly empty. After a large frame the rest is freed.
 const KEPT_BYTES: usize = 512 << 10;
 
-/// Frames gathered from the pieces that a stream delivers. Holds at most one incomplete frame beyond the last piece.
+/// Reassembles frames from the pieces that a stream delivers. Holds at most one incomplete frame beyond the last piece.
 #[derive(Debug, Default)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
@@ -174,7 +174,7 @@ impl FrameBuffer {
         self.bytes.extend_from_slice(piece);
     }
 
-    /// The next whole frame.
+    /// The next complete frame.
     ///
     /// # Errors
     /// As [`Frame::split`].
@@ -184,7 +184,7 @@ impl FrameBuffer {
         Ok(Some(frame))
     }
 
-    /// The next whole frame and its length, without taking it: [`FrameBuffer::skip`] does that.
+    /// The next complete frame and its length, without consuming it; [`FrameBuffer::skip`] does that.
     ///
     /// # Errors
     /// As [`Frame::split`].
@@ -192,15 +192,15 @@ impl FrameBuffer {
         Frame::split(&self.bytes[self.taken..], limit)
     }
 
-    /// Takes the frame of this length that [`FrameBuffer::peek`] returned.
+    /// Consumes the frame of this length that [`FrameBuffer::peek`] returned.
     pub fn skip(&mut self, length: usize) {
         self.taken += length;
     }
 
-    /// Says that the stream has ended.
+    /// Marks the end of the stream.
     ///
     /// # Errors
-    /// When that is within a frame.
+    /// When the stream ends within a frame.
     pub fn end(&self) -> Result<(), Malformed> {
         match self.pending() {
             0 => Ok(()),
@@ -213,7 +213,7 @@ impl FrameBuffer {
         self.bytes.len() - self.taken
     }
 
-    /// The length that the incomplete frame says it has, once that is known.
+    /// The length that the incomplete frame declares, once known.
     pub fn announced(&self) -> Option<usize> {
         self.bytes[self.taken..].first_chunk().map(|four| u32::from_le_bytes(*four) as usize)
     }
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_comes_back() {
+    fn a_request_round_trips() {
         let bytes = redeem_frame();
         let (frame, length) = Frame::split(&bytes, REQUEST_BYTES_MAX).expect("well formed").expect("whole");
         assert_eq!((length, frame.correlation), (bytes.len(), 5));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_a_request_stay_what_they_are() {
+    fn the_bytes_of_a_request_never_change() {
         let hex: String = redeem_frame().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, GOLDEN_REDEEM);
     }

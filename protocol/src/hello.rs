@@ -1,4 +1,4 @@
-//! Hello: the first frame on a connection says who calls. And the ways in which a connection ends.
+//! Hello: the first frame on a connection authenticates the caller. Also the close codes of a connection.
 
 use crate::codes::RecordedForm;
 use crate::ids::{CredentialId, Position};
@@ -7,13 +7,13 @@ use crate::role::Role;
 /// The first frame, of kind [`HELLO`](crate::frame::HELLO), on the first lane of a connection.
 #[derive(Clone, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Hello {
-    /// The token; empty where the certificate that the caller has shown says who it is.
+    /// The token; empty if the caller's certificate authenticates it.
     pub token: String,
-    /// The calling program and its version, for the engine's log; 100 bytes at the most are kept.
+    /// The calling program and its version, for the engine's log; at most 100 bytes are kept.
     pub program: String,
 }
 
-/// The answer to [`Hello`]. Other lanes may be opened once it is here.
+/// The answer to [`Hello`]. The caller may open other lanes once it has arrived.
 #[wire_format]
 pub struct Welcome {
     /// The credential that the token or certificate belongs to.
@@ -24,7 +24,7 @@ pub struct Welcome {
     pub now_ms: u64,
     /// The newest durable record.
     pub durable: Position,
-    /// How many requests a lane may have unanswered before the engine stops reading it.
+    /// How many unanswered requests a lane may have before the engine stops reading it.
     pub lane_requests_max: u32,
     /// The form in which the organisation's codes are compared.
     pub codes: RecordedForm,
@@ -53,13 +53,14 @@ macro_rules! close_codes {
 close_codes! {
     /// The caller has finished.
     0 Done "done";
-    /// The engine stops. It answers what it took before; whether a request without an answer was executed is unknown.
+    /// The engine is stopping. It answers the requests it accepted before; whether a request without a reply was executed is
+    /// unknown.
     1 ShuttingDown "shutting-down";
-    /// The engine could not make its journal durable and stops. Whether unanswered requests were done is unknown.
+    /// The engine could not make its journal durable and stops. Whether unanswered requests were executed is unknown.
     2 JournalFailed "journal-failed";
     /// The first frame was not a hello.
     3 HelloExpected "hello-expected";
-    /// No hello came in time.
+    /// No hello arrived in time.
     4 HelloTimeout "hello-timeout";
     /// The token, or the certificate, is not one of the organisation's.
     5 Unauthenticated "unauthenticated";
@@ -69,21 +70,21 @@ close_codes! {
     7 FrameTruncated "frame-truncated";
     /// A frame's kind is not known.
     8 UnknownKind "unknown-kind";
-    /// A payload is not what its kind says.
+    /// A payload is not valid for its kind.
     9 MalformedPayload "malformed-payload";
-    /// A large frame was begun and not finished in time.
+    /// A large frame was started and not finished in time.
     10 FrameTimeout "frame-timeout";
-    /// The credential was revoked. Whether unanswered requests were done is unknown, and is found out with another credential.
+    /// The credential was revoked. Whether unanswered requests were executed is unknown; find out with another credential.
     11 Revoked "revoked";
-    /// There are as many connections as there may be, in all or of this credential. Nothing of this connection was executed.
+    /// The connection limit is reached, in all or for this credential. Nothing of this connection was executed.
     12 TooManyConnections "too-many-connections";
-    /// Nothing has arrived for some seconds, and the credential needs the connection for another one. Whether unanswered requests were
-    /// executed is unknown.
+    /// Nothing has arrived for some seconds, and the credential needs the connection for another one. Whether unanswered requests
+    /// were executed is unknown.
     13 Silent "silent";
 }
 
 impl CloseCode {
-    /// The code for bytes that are not what they should be.
+    /// The close code for malformed bytes.
     pub const fn of(malformed: &crate::malformed::Malformed) -> CloseCode {
         use crate::malformed::Malformed;
         match malformed {

@@ -1,20 +1,20 @@
 //! The identifiers that commands and records carry.
 //!
-//! Each is a newtype, so that a club cannot be passed where a campaign is meant. Clients are named by their owner's 128-bit
-//! id; clubs, campaigns and credentials by small numbers that the engine gives out, from 1.
+//! Each is a newtype, so that a club cannot be passed for a campaign. Clients have 128-bit ids of the organisation's choosing;
+//! clubs, campaigns and credentials have small numbers that the engine assigns, from 1.
 
 use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// A text that is not the identifier it was given as.
+/// A text that is not a valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
 pub struct InvalidId {
-    /// What was given.
+    /// The text.
     pub text: String,
-    /// What would have been accepted.
+    /// The expected form.
     pub expected: &'static str,
 }
 
@@ -42,7 +42,7 @@ macro_rules! number_id {
 }
 
 number_id! {
-    /// A record's place in the journal: the first record stands at 1. 0 is "before the first".
+    /// A record's position in the journal: the first record has 1. 0 is "before the first".
     Position, u64, "a journal position (a whole number)"
 }
 number_id! {
@@ -68,9 +68,9 @@ number_id! {
 
 /// A client (player) of the organisation: 128 bits, written as a UUID or as a decimal number.
 ///
-/// A decimal number up to 2^64 - 1 is the id of that value, and such an id is written in decimal again. Each id is read from the one text
-/// that it is written as: `0042`, `+42` and 32 digits without hyphens are no ids, because another system may keep them apart from `42`
-/// and from the UUID of the same digits.
+/// A decimal number up to 2^64 - 1 is the id of that value, and such an id is printed in decimal. Each id has exactly one
+/// spelling: `0042`, `+42` and 32 digits without hyphens are rejected, because another system may distinguish them from `42` and
+/// from the UUID of the same digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct ClientId(pub u128);
 
@@ -85,10 +85,10 @@ pub struct ClientId(pub u128);
 pub struct RequestId(pub u128);
 
 impl RequestId {
-    /// A new id, of the present time and 74 bits from the operating system's generator.
+    /// A new id, from the current time and 74 bits of the operating system's generator.
     ///
     /// # Panics
-    /// When the operating system has no random numbers to give.
+    /// When the operating system cannot provide random numbers.
     pub fn now() -> RequestId {
         let mut random = [0; 10];
         getrandom::fill(&mut random).expect("the operating system has a random generator");
@@ -100,10 +100,10 @@ impl RequestId {
         RequestId(uuid::Builder::from_unix_timestamp_millis(time_ms, &random).into_uuid().as_u128())
     }
 
-    /// The id of a part of what this id asks for as a whole, where that is sent in several requests: repeating the whole under this id
-    /// repeats each part under its own. Part 0 has this very id. That of part `n` differs in its last 62 bits only, and so has the same
-    /// time: they are this id's last 62 bits plus `n` times 0x9e3779b97f4a7c15, put through the finaliser of SplitMix64, and of that the
-    /// lowest 62.
+    /// The id of a part of this request, if it is sent as several requests: retrying the whole request under this id retries each
+    /// part under its own. Part 0 has this very id. The id of part `n` differs only in its last 62 bits, and so has the same
+    /// time: they are this id's last 62 bits plus `n` times 0x9e3779b97f4a7c15, passed through the finaliser of SplitMix64, of
+    /// which the lowest 62 bits are used.
     pub fn of_part(self, part: u64) -> RequestId {
         const LAST: u64 = (1 << 62) - 1;
         if part == 0 {
@@ -128,7 +128,7 @@ impl RequestId {
     }
 }
 
-/// The present time of this machine, in milliseconds since 1970.
+/// The current time of this machine, in milliseconds since 1970.
 pub fn unix_time_ms() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_read_only_from_the_text_that_they_are_written_as() {
+    fn client_ids_have_one_spelling() {
         for text in ["0", "42", "18446744073709551615", "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11"] {
             assert_eq!(text.parse::<ClientId>().map(|id| id.to_string()).as_deref(), Ok(text));
             assert_eq!(serde_json::from_value::<ClientId>(text.into()).ok(), text.parse().ok());
@@ -217,7 +217,7 @@ mod tests {
             "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6C11",
             "{0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11}",
             "urn:uuid:0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11",
-            // It is written 42.
+            // Its canonical spelling is 42.
             "00000000-0000-0000-0000-00000000002a",
         ] {
             let refused = text.parse::<ClientId>().expect_err(text).to_string();
@@ -237,14 +237,14 @@ mod tests {
         assert_ne!(RequestId::now(), RequestId::now());
     }
 
-    /// Z3: what was sent in parts is repeated in the same parts by whatever release comes later, so these ids never change.
+    /// Z3: a later release must derive the same ids for the parts of a retried request, so these ids never change.
     #[test]
-    fn parts_have_ids_of_their_own_with_the_same_time() {
+    fn parts_have_their_own_ids_with_the_same_time() {
         let whole = RequestId::from_parts(1_790_000_000_123, [0xff; 10]);
         assert_eq!(whole.of_part(0), whole);
         assert_eq!(whole.of_part(1).to_string(), "01a0c450-6c7b-7fff-83df-0885536978a6");
         assert_eq!(whole.of_part(2).to_string(), "01a0c450-6c7b-7fff-9010-18cc4a4cadfd");
-        // Ids that somebody counted up do not meet each other's parts.
+        // Ids that were incremented by hand do not collide with each other's parts.
         let ids: Vec<RequestId> = (0..100).flat_map(|n| (0..100).map(move |part| RequestId(whole.0 - n).of_part(part))).collect();
         assert!(ids.iter().all(|id| id.is_version_7() && id.time_ms() == whole.time_ms()));
         assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), ids.len());

@@ -1,7 +1,7 @@
 //! The ledger: what each record does to the accounts of a client (B1 to B3).
 //!
-//! A client has a gaming account and a bonus account. Every record that moves one is a record of something that happened, and its entries
-//! are read off it with [`entries`]: nothing is written twice, and the sum of a client's entries is its balances.
+//! A client has a gaming account and a bonus account. A record describes an event, and [`entries`] derives its account entries:
+//! nothing is written twice, and the sum of a client's entries is its balances.
 
 use std::fmt;
 
@@ -21,27 +21,27 @@ pub enum Account {
     Bonus = 2,
 }
 
-/// What a client has, and what is counted of it.
+/// A client's balances and counters.
 #[wire_format(Copy, Default, serde::Deserialize)]
 pub struct Accounts {
     /// The gaming balance: never below 0.
     pub gaming: Money,
     /// The bonus balance: never below 0.
     pub bonus: Money,
-    /// What was paid in money for sessions and purchases, in all time.
+    /// The total paid in money for sessions and purchases.
     pub spent: Money,
-    /// How many sessions there were, in all time.
+    /// The number of sessions.
     pub sessions: u32,
 }
 
-/// What an operation is called in reports (B3).
+/// The label of an operation in reports (B3).
 #[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Label {
     /// Money onto the gaming account.
     TopUp = 1,
-    /// Money given back from it.
+    /// Money refunded from it.
     TopUpRefund = 2,
     /// A session paid from it.
     Session = 3,
@@ -51,14 +51,14 @@ pub enum Label {
     BonusCredit = 5,
     /// Bonuses paid.
     BonusPayment = 6,
-    /// Bonuses written off, by hand or because what they were credited for was taken back.
+    /// Bonuses written off, by hand or because the reason for their credit was refunded.
     BonusWriteOff = 7,
-    /// Bonuses given back, of a payment.
+    /// Bonuses refunded, of a payment.
     BonusRefund = 8,
 }
 
 impl Label {
-    /// The label as it stands in reports.
+    /// The label's text in reports.
     pub const fn words(self) -> &'static str {
         match self {
             Label::TopUp => "Top-Up",
@@ -79,18 +79,18 @@ impl fmt::Display for Label {
     }
 }
 
-/// Who did an operation (B2, A28).
+/// Who performed an operation (B2, A28).
 #[wire_format(Hash, serde::Deserialize)]
 pub struct Executor {
-    /// What kind of.
+    /// The kind of executor.
     pub kind: ExecutorKind,
-    /// The credential that asked for it; 0 where it happened by itself.
+    /// The credential that requested it; 0 if it was automatic.
     pub credential: CredentialId,
-    /// The name of the person, or of the credential; empty where it happened by itself.
+    /// The name of the person, or of the credential; empty if it was automatic.
     pub name: String,
 }
 
-/// What kind of executor.
+/// A kind of executor.
 #[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -102,7 +102,7 @@ pub enum ExecutorKind {
 }
 
 impl Executor {
-    /// What happens by itself.
+    /// Automatic operations.
     pub const fn system() -> Executor {
         Executor { kind: ExecutorKind::System, credential: CredentialId(0), name: String::new() }
     }
@@ -121,13 +121,13 @@ impl fmt::Display for ExecutorKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// The operation itself, which somebody asked for.
+    /// The operation itself, on request.
     Request,
     /// A code of a campaign (D6, A13).
     Code {
         /// The campaign.
         campaign: CampaignId,
-        /// Which of its codes.
+        /// The code's slot in the campaign.
         slot: u32,
     },
     /// A rule that fired on the top-up of the same record.
@@ -136,15 +136,15 @@ pub enum Origin {
     Activation(Position),
     /// A top-up that was refunded (A29).
     TopUp(Position),
-    /// A payment, of which this was given back.
+    /// A payment that was refunded, in full or in part.
     Payment(Position),
 }
 
-/// The tag that the system puts on the credit of a code (A13, B6).
+/// The system's tag on the credit of a code (A13, B6).
 pub const TAG_PROMO_CODE: &str = "promo-code";
-/// The tag that the system puts on the write-off of a refunded activation.
+/// The system's tag on the write-off of a refunded activation.
 pub const TAG_PROMO_CODE_REFUND: &str = "promo-code-refund";
-/// The tag that the system puts on the write-off of a claw-back.
+/// The system's tag on the write-off of a claw-back.
 pub const TAG_CLAW_BACK: &str = "claw-back";
 
 /// One movement of an account.
@@ -152,13 +152,13 @@ pub const TAG_CLAW_BACK: &str = "claw-back";
 pub struct Entry<'a> {
     /// Whose account.
     pub client: ClientId,
-    /// Which.
+    /// Which account.
     pub account: Account,
-    /// What it is called.
+    /// The operation's label.
     pub label: Label,
     /// Who did it.
     pub executor: Executor,
-    /// What it originates from.
+    /// Its origin.
     pub origin: Origin,
     /// How much: more than 0 for a credit, less for a debit.
     pub amount: Money,
@@ -166,7 +166,7 @@ pub struct Entry<'a> {
     pub tags: Vec<&'a str>,
 }
 
-/// The entries of a record, in order; none where it moves no account. What is 0 is no entry.
+/// The entries of a record, in order; none if it moves no account. Amounts of 0 make no entry.
 pub fn entries(record: &Record) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
     let bonus = |client, label, origin, amount, tag| Entry {
@@ -287,7 +287,7 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
     entries
 }
 
-/// Amounts of records are never negative; one from elsewhere may be any.
+/// Records never have negative amounts, but untrusted ones might.
 fn debit(amount: Money) -> Money {
     Money(amount.0.saturating_neg())
 }
@@ -364,7 +364,7 @@ mod tests {
         TopUpRefunded { stamp, top_up: AT, executor, client, club, claw_back: true, given_back, comment, tags }.into()
     }
 
-    /// An entry as: account, label, amount, who did it, what it originates from, tags.
+    /// An entry as: account, label, amount, executor, origin, tags.
     type Row<'a> = (Account, Label, i64, &'a Executor, Origin, &'a [&'a str]);
 
     #[track_caller]
@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(rows, expected);
     }
 
-    /// B2, B3, D6, A13: who did it, and what it originates from, follow from what happened.
+    /// B2, B3, D6, A13: executor and origin follow from the event.
     #[test]
     fn bonus_operations_have_the_labels_and_executors_of_reports() {
         let (ann, system) = (&cashier(), &Executor::system());
@@ -403,7 +403,7 @@ mod tests {
         check(changed(refund), &[(bonus, Label::BonusRefund, 300, ann, Origin::Payment(AT), by_hand)]);
     }
 
-    /// B1, B6, U7, A20: a top-up is one entry, and one more for each rule that credited something, under that rule's tags.
+    /// B1, B6, U7, A20: a top-up is one entry, plus one for each rule that credited something, under that rule's tags.
     #[test]
     fn a_top_up_has_an_entry_for_each_rule_that_credited() {
         let (ann, system) = (&cashier(), &Executor::system());
@@ -429,7 +429,7 @@ mod tests {
         check(given_back(0), &[money]);
     }
 
-    /// U3: what is paid at the till moves no account.
+    /// U3: payments at the till move no account.
     #[test]
     fn what_is_paid_from_the_balance_is_an_entry_and_nothing_else_is() {
         let ann = &cashier();

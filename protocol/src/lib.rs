@@ -6,8 +6,8 @@
 //! - [`ledger`] maps each record to the entries it makes; [`variables`] defines the variables that a rule can use.
 //! - [`strangers`] has what listeners need against unknown callers.
 //!
-//! The crate opens no socket and uses no other crate of the workspace but its derive. Two invariants: bytes from outside are checked before they
-//! are used, and a number of a command, outcome, record or close code never changes its meaning.
+//! The crate opens no socket, and its derive is the only crate of the workspace that it uses. Two invariants: received bytes are
+//! checked before they are used, and the number of a command, outcome, record or close code never changes its meaning.
 
 #![expect(missing_docs, reason = "rkyv's derive leaves the fields of archived struct variants without documentation")]
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub struct Money(pub i64);
 
 impl Money {
-    /// The sum, or `None` where it does not fit.
+    /// The sum, or `None` on overflow.
     pub fn checked_add(self, other: Money) -> Option<Money> {
         self.0.checked_add(other.0).map(Money)
     }

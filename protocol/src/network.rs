@@ -1,11 +1,11 @@
-//! A client's network: what is left of the address that a client calls a gateway from.
+//! A client's network: the part that Scrip keeps of the address that a client calls a gateway from.
 //!
-//! One household, hall or phone stands behind an address, and whoever holds an IPv6 address holds its whole /64; so an IPv4 address is
-//! cut to its /24 and an IPv6 address to its /64. That is enough to count the misses that come from one place, and says
-//! less of a person than the address.
+//! One household, hall or phone shares an address, and the holder of an IPv6 address has its whole /64; so an IPv4 address is
+//! truncated to its /24 and an IPv6 address to its /64. That is enough to count the failed attempts from one network, and reveals
+//! less about a person than the address.
 //!
-//! The number is the upper half of the IPv6 address. IPv4 networks stand in ff00::/16, multicast of a reserved scope (RFC 4291, section
-//! 2.7), from which nobody can call: no two networks have the same number. 0 is "not known".
+//! The number is the upper half of the IPv6 address. IPv4 networks are mapped into ff00::/16, multicast of a reserved scope (RFC
+//! 4291, section 2.7), from which nobody can call: no two networks have the same number. 0 means "not known".
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use crate::ids::{InvalidId, serde_as_text};
 
-/// The network of a client, written as its prefix: `203.0.113.0/24`, `2001:db8::/64`, or `-` where it is not known.
+/// The network of a client, written as its prefix: `203.0.113.0/24`, `2001:db8::/64`, or `-` if unknown.
 ///
 /// ```
 /// use scrip_protocol::ClientNetwork;
@@ -26,12 +26,12 @@ use crate::ids::{InvalidId, serde_as_text};
 )]
 pub struct ClientNetwork(pub u64);
 
-/// The upper 16 bits of the block that the networks stand in which have no number of their own.
+/// The upper 16 bits of the block that holds the networks without a number of their own.
 const BLOCK: u64 = 0xff00;
 /// The first number of that block: 0.0.0.0/24. The lowest 24 bits are an IPv4 network.
 const IPV4_FIRST: u64 = BLOCK << 48;
 const IPV4_LAST: u64 = IPV4_FIRST + 0x00ff_ffff;
-/// ::/64, with ::1 in it, whose own number means "not known".
+/// ::/64, which contains ::1 and whose own number means "not known".
 const IPV6_ZERO: u64 = IPV4_LAST + 1;
 
 impl ClientNetwork {
@@ -95,7 +95,7 @@ mod tests {
         text.parse().expect("a network")
     }
 
-    /// Z9: one place has one network, whatever part of it a client calls from.
+    /// Z9: all addresses of one network give the same network.
     #[test]
     fn an_address_is_cut_to_its_network() {
         for (address, expected) in [
@@ -136,11 +136,11 @@ mod tests {
         }
     }
 
-    /// Z9: misses of one network are never counted as another's.
+    /// Z9: failed attempts of one network are never counted as another's.
     #[test]
     fn no_two_networks_have_one_number() {
         let seed: u64 = u64::from_le_bytes(*b"networks");
-        // A walk over all 64-bit numbers (Knuth's multiplier) stands in for a random generator, which this crate has none of.
+        // A walk over all 64-bit numbers (Knuth's multiplier) replaces a random generator, which this crate does not have.
         let mut number = seed;
         for _ in 0..10_000 {
             number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,8 +1,9 @@
-//! Files and folders that only their owner may use: private keys, tokens, and whatever holds codes and the data of players.
+//! Files and folders that only their owner may use: private keys, tokens, and everything that contains codes or the data of
+//! players.
 //!
-//! A secret that others may read is refused when it is read, as `ssh` and PostgreSQL refuse it: by then it may be known already, and
-//! only a person can tell. What is written here has mode 0600 (folders 0700) whatever the umask and whatever was there before, and
-//! never through a symbolic link that someone else may have put there.
+//! A secret that others may read is refused when it is read, as `ssh` and PostgreSQL do: it may have leaked already, and only a
+//! person can decide that. Files are written with mode 0600 (folders 0700) whatever the umask and the previous mode, and never
+//! through a symbolic link that someone else may have created.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,9 +15,9 @@ use rustix::process::geteuid;
 
 /// The mode bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
-/// The same for a file of root that its group may read: how secrets are handed to a service that is not root.
+/// The same for a file of root that its group may read: how services that do not run as root receive secrets.
 const OTHERS_BUT_GROUP_READ: u32 = 0o037;
-/// A folder in which everybody makes files, as `/tmp`.
+/// The mode bit of a folder in which everybody may create files, such as `/tmp`.
 const STICKY: u32 = 0o1000;
 
 /// Why a secret cannot be read.
@@ -45,7 +46,7 @@ pub enum SecretError {
 /// Reads a private key or a token from a file that only its owner may use. A file of root may be readable for its group.
 ///
 /// # Errors
-/// When the file cannot be read, or others may read or change it. What is no regular file, as a pipe, is not checked.
+/// When the file cannot be read, or others may read or change it. Files that are not regular, such as pipes, are not checked.
 pub fn read(path: &Path) -> Result<Vec<u8>, SecretError> {
     let failed = |source| SecretError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
@@ -64,12 +65,12 @@ fn is_exposed(mode: u32, owner: u32, euid: u32) -> bool {
     mode & others != 0
 }
 
-/// Makes a folder with mode 0700, and those above it, or gives one that is there this mode.
+/// Creates a folder with mode 0700, and its parents, or sets this mode on an existing one.
 ///
 /// # Errors
-/// When it cannot be made, belongs to somebody else, is a symbolic link, or is shared by everybody as `/tmp` is.
+/// When it cannot be created, belongs to another user, is a symbolic link, or is shared by everybody as `/tmp` is.
 pub fn folder(path: &Path) -> io::Result<()> {
-    // Without a slash at the end, which would follow a link.
+    // Without a trailing slash, which would follow a link.
     let path: PathBuf = path.components().collect();
     DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
     let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits();
@@ -85,10 +86,10 @@ pub fn folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a file to read and write, makes it where there is none, and gives it mode 0600.
+/// Opens a file for reading and writing with mode 0600, and creates it if it does not exist.
 ///
 /// # Errors
-/// When it cannot be opened or made, belongs to somebody else, or is a symbolic link.
+/// When it cannot be opened or created, belongs to another user, or is a symbolic link.
 pub fn file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits() as i32);
@@ -99,10 +100,10 @@ pub fn file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Gives a file mode 0600 where others may use it. In a folder of our own, where nobody else can put a link.
+/// Sets a file's mode to 0600 if others may use it. Use it only in a folder of our own, where nobody else can create a link.
 ///
 /// # Errors
-/// When it is not there, or belongs to somebody else.
+/// When it does not exist, or belongs to another user.
 pub fn tighten_path(path: &Path) -> io::Result<()> {
     match fs::metadata(path)?.mode() & OTHERS {
         0 => Ok(()),
@@ -110,8 +111,8 @@ pub fn tighten_path(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes a file with mode 0600, in place of what has its name: a file with another mode, or a link, which is not followed. The
-/// name is there only once all of the file is durable.
+/// Writes a file with mode 0600 and replaces any file of that name: a file with another mode, or a link, which is not followed.
+/// The name appears only once the whole file is durable.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_others_may_use_is_refused_and_the_way_out_is_named() {
+    fn a_secret_that_others_may_use_is_refused_with_a_remedy() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("till.token");
         fs::write(&path, "secret").expect("written");
@@ -164,7 +165,7 @@ mod tests {
             set_mode(&path, private);
             assert_eq!(read(&path).expect("only we may use it"), b"secret", "{private:o}");
         }
-        // A service reads a secret of root through its group; of its own files nobody else reads any.
+        // A service reads a secret of root through its group; a secret of its own must not be readable by others.
         assert_eq!([0o440, 0o640, 0o444, 0o660, 0o650].map(|mode| is_exposed(mode, 0, 1000)), [false, false, true, true, true]);
         assert_eq!([0o440, 0o600, 0o400].map(|mode| is_exposed(mode, 1000, 1000)), [true, false, false]);
         assert!(is_exposed(0o640, 0, 0) && is_exposed(0o644, 1001, 1000));

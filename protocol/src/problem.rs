@@ -5,13 +5,13 @@ use std::fmt;
 /// What is wrong with a formula, a condition or a push text, and where.
 #[wire_format(serde::Deserialize)]
 pub struct TextProblem {
-    /// Where: the character of the text, counted from 1. One more than there are where the text ends too early.
+    /// The position: a character of the text, counted from 1. One past the end if the text ends too early.
     pub at: u32,
-    /// What stands there, in a few words; empty at the end of the text.
+    /// What was found there, in a few words; empty at the end of the text.
     pub found: String,
-    /// What would have been accepted there, or what the limit is.
+    /// What was expected there, or the limit.
     pub expected: String,
-    /// The known name that is nearest to what stands there, where one is near.
+    /// The known name nearest to what was found, if one is close.
     pub nearest: Option<String>,
 }
 
@@ -29,19 +29,19 @@ impl fmt::Display for TextProblem {
     }
 }
 
-/// Why a formula has no result for a top-up (A20). The rule fails, and others go on.
+/// Why a formula has no result for a top-up (A20). The rule fails; other rules are unaffected.
 #[wire_format(Copy, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum FormulaFailure {
-    /// Something is divided by what is zero for this top-up.
+    /// The formula divides by a value that is zero for this top-up.
     DivisionByZero = 1,
-    /// The result, or the client's balance with it, is more than an amount can hold.
+    /// The result, or the client's balance with it, would overflow.
     Overflow = 2,
 }
 
 impl FormulaFailure {
-    /// The words of all failures; that of the number 1 is the first.
+    /// The words of all failures, by number from 1.
     pub const WORDS: [&str; 2] = ["division_by_zero", "overflow"];
 
     /// The number of this failure, from 1.

@@ -1,5 +1,5 @@
-//! Refusals: what any command may be answered instead of an outcome of its own. The engine did not execute the request that it
-//! refuses, and records nothing. A refusal says nothing about an earlier attempt under the same request id.
+//! Refusals: what any command may receive instead of an outcome of its own. The engine did not execute the refused request and
+//! recorded nothing. A refusal proves nothing about an earlier attempt under the same request id.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,34 +18,34 @@ pub enum Refusal {
         /// The role.
         role: Role,
     } = 1,
-    /// The credential is bound to other clubs. Club 0, which is any, is asked for by one that is bound to none.
+    /// The credential is bound to clubs, and this is not one of them; 0 if the request named no club.
     ClubForbidden {
         /// The club.
         club: ClubId,
     } = 7,
-    /// More requests are under way than the engine takes at once. The same request may be sent again, after a while.
+    /// Too many requests are pending. Retry after a while.
     Busy {
         /// How long to wait, in milliseconds.
         retry_after_ms: u32,
     } = 2,
-    /// The credential was revoked before this was reached. The connection is being closed.
+    /// The credential was revoked before the engine reached this request. The connection is being closed.
     Revoked = 8,
     /// The request id is not a UUID of version 7.
     RequestIdInvalid = 3,
-    /// The request id is older than the engine remembers, so that it cannot tell whether this was done (Z3).
+    /// The request id is older than the idempotency window, so the engine cannot tell whether the request was executed (Z3).
     RequestTooOld {
         /// The oldest time that an id may have now, in milliseconds since 1970.
         oldest_ms: u64,
     } = 4,
-    /// The request id's time lies further ahead of the engine's clock than it allows.
+    /// The request id's time is further ahead of the engine's clock than allowed.
     RequestFromFuture {
         /// The engine's time, in milliseconds since 1970.
         now_ms: u64,
     } = 5,
-    /// The request id was used for another body.
+    /// The request id was used for a different request.
     RequestIdReused = 6,
-    /// The client, its network or the credential has named too many codes that are not accepted; whether this one is, is not looked at
-    /// (Z9). The same request may be sent again, after a while.
+    /// The client, its network or the credential has too many failed attempts; the code of this request was not checked (Z9).
+    /// Retry after a while.
     TooManyMisses {
         /// How long to wait, in milliseconds.
         retry_after_ms: u32,
@@ -53,7 +53,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The words of all refusals; that of the number 1 is the first.
+    /// The words of all refusals, by number from 1.
     pub const WORDS: [&str; 9] = [
         "forbidden",
         "busy",
@@ -81,7 +81,7 @@ impl Refusal {
         }
     }
 
-    /// After how many milliseconds the same request may be accepted, for refusals that pass by themselves.
+    /// After how many milliseconds to retry, for refusals that pass by themselves.
     pub const fn retry_after_ms(&self) -> Option<u32> {
         match self {
             Refusal::Busy { retry_after_ms } | Refusal::TooManyMisses { retry_after_ms } => Some(*retry_after_ms),

@@ -1,4 +1,4 @@
-//! Roles: what the holder of a credential may ask for (Z15).
+//! Roles: what the holder of a credential may do (Z15).
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,13 +10,13 @@ use crate::ids::InvalidId;
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Role {
-    /// A payment gateway: redeems, holds and checks; tops up, and pays with bonuses for an app.
+    /// A payment gateway: redeems, holds and checks; records top-ups and bonus payments for an app.
     Gateway = 1,
     /// Marketing staff: campaigns, codes, rules and groups.
     Marketing = 2,
-    /// A cashier: clients, top-ups, and the bonus balance by hand.
+    /// A cashier: clients, top-ups, and manual bonus operations.
     Cashier = 3,
-    /// A reporting job: reads and tails, and says how far it has come.
+    /// A reporting job: reads and tails, and reports its position.
     Reporter = 4,
     /// An operator: everything.
     Operator = 5,

@@ -1,4 +1,4 @@
-//! What every listener needs against callers that it does not know: one key per address for limits, and log lines that nobody can multiply.
+//! Protection of listeners against unknown callers: one key per address for limits, and log lines that nobody can multiply.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// The address of a caller, as limits per address count it: an IPv4 address by itself, an IPv6 address by its /64, because one host has all
-/// addresses of that. An IPv4-mapped IPv6 address is the IPv4 one.
+/// The address of a caller as limits count it: an IPv4 address by itself, an IPv6 address by its /64, because one host controls
+/// all of that. An IPv4-mapped IPv6 address counts as the IPv4 one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerAddress(IpAddr);
 
@@ -20,7 +20,7 @@ impl PeerAddress {
         })
     }
 
-    /// Whether it belongs to this machine. A whole /64 counts as `::1` does, which no other machine can call from.
+    /// Whether it belongs to this machine. The whole /64 counts as `::1` does; no other machine can call from it.
     pub fn is_loopback(self) -> bool {
         match self.0 {
             IpAddr::V4(v4) => v4.is_loopback(),
@@ -29,7 +29,7 @@ impl PeerAddress {
     }
 }
 
-/// Limits the log lines that one kind of event may cause: one at once, and then one per period, with the number of those left out.
+/// Limits the log lines of one kind of event: one at once, and then one per period, with the number of suppressed ones.
 #[derive(Debug)]
 pub struct LogThrottle {
     period: Duration,
@@ -43,7 +43,7 @@ impl LogThrottle {
         LogThrottle { period, last: Mutex::new(None), suppressed: AtomicU64::new(0) }
     }
 
-    /// Whether an event is to be logged; and if so, how many were left out before it.
+    /// Whether to log an event; and if so, how many were suppressed before it.
     pub fn admit(&self, now: Instant) -> Option<u64> {
         let mut last = self.last.lock();
         if last.is_some_and(|last| now.saturating_duration_since(last) < self.period) {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_per_period_says_how_many_were_left_out() {
+    fn one_line_per_period_counts_the_suppressed_ones() {
         let throttle = LogThrottle::new(Duration::from_secs(10));
         let start = Instant::now();
         assert_eq!(throttle.admit(start), Some(0));

@@ -1,14 +1,14 @@
-//! Times as people and JSON have them.
+//! Times for people and JSON.
 
 use std::fmt;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// The last time that has a year of four digits, in milliseconds since 1970.
+/// The last millisecond of the year 9999, in milliseconds since 1970.
 const LAST_MS: u64 = 253_402_300_799_999;
 
-/// A time in milliseconds since 1970, printed in RFC 3339: `2026-11-30T17:05:00.250Z`. Times past the year 9999 are printed as its
-/// last millisecond.
+/// A time in milliseconds since 1970, printed in RFC 3339: `2026-11-30T17:05:00.250Z`. Times after the year 9999 are printed as
+/// its last millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UtcTime(pub u64);
 
@@ -25,7 +25,7 @@ impl fmt::Display for UtcTime {
 
 /// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
 fn date(days: u64) -> (u64, u64, u64) {
-    // From 0000-03-01, so that the leap day ends a year; an era of the calendar is 400 years.
+    // Count from 0000-03-01, so that the leap day ends a year; an era of the calendar is 400 years.
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;

@@ -1,6 +1,6 @@
-//! What is known of a top-up at its moment: the variables that conditions and formulas of rules name (U2, U3).
+//! What is known about a top-up when it happens: the variables that conditions and formulas of rules name (U2, U3).
 //!
-//! The words are those that staff see and type, and never change: a rule that was saved is read again from its text.
+//! Staff see and type these words, and they never change: a saved rule is parsed again from its text.
 
 use std::fmt;
 
@@ -49,17 +49,17 @@ impl fmt::Display for TopUpSource {
 #[serde(rename_all = "camelCase")]
 #[repr(u8)]
 pub enum Variable {
-    /// What is topped up, in major units.
+    /// The amount topped up, in major units.
     TopupAmountMajor = 1,
-    /// How it is paid. A word: the only variable that is not a number.
+    /// The source of the payment: a word, and the only variable that is not a number.
     TopUpSource = 2,
     /// The client's gaming balance before the top-up, in major units.
     GamingBalanceMajor = 3,
     /// The client's bonus balance before it, in major units.
     BonusBalanceMajor = 4,
-    /// What the client has paid for sessions and purchases in all time, in major units.
+    /// The total that the client has paid for sessions and purchases, in major units.
     TotalSpentMajor = 5,
-    /// How many sessions the client has had in all time.
+    /// The number of the client's sessions.
     SessionsCount = 6,
 }
 
@@ -98,10 +98,10 @@ impl fmt::Display for Variable {
     }
 }
 
-/// The values of the variables for one top-up: as they were before it, so that the order of rules cannot matter (A22).
+/// The values of the variables for one top-up, from before it, so that the order of rules cannot matter (A22).
 #[wire_format(Copy, serde::Deserialize)]
 pub struct Variables {
-    /// What is topped up.
+    /// The amount topped up.
     pub amount: Money,
     /// How it is paid.
     pub source: TopUpSource,
@@ -109,9 +109,9 @@ pub struct Variables {
     pub gaming: Money,
     /// The client's bonus balance.
     pub bonus: Money,
-    /// What the client has paid for sessions and purchases in all time.
+    /// The total that the client has paid for sessions and purchases.
     pub spent: Money,
-    /// How many sessions the client has had.
+    /// The number of the client's sessions.
     pub sessions: u32,
 }
 

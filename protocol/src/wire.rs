@@ -1,5 +1,5 @@
-//! How values become bytes: rkyv archives, little-endian, unaligned, with 32-bit relative pointers (features of the
-//! workspace's `rkyv`), the root at the end. Bytes are checked before they are looked at.
+//! How values become bytes: rkyv archives, little-endian, unaligned, with 32-bit relative pointers (features of the workspace's
+//! `rkyv`), the root at the end. Bytes are checked before they are accessed.
 
 use rkyv::Archive;
 use rkyv::api::high::{HighDeserializer, HighSerializer, HighValidator};
@@ -9,7 +9,7 @@ use rkyv::ser::allocator::ArenaHandle;
 
 use crate::malformed::Malformed;
 
-/// A value with a form in bytes. Holds for everything that derives rkyv's three traits.
+/// A value that can be serialised. Implemented for everything that derives rkyv's three traits.
 pub trait Wire:
     Sized
     + Archive<
@@ -29,13 +29,13 @@ impl<T> Wire for T where
 /// Appends a value's bytes.
 ///
 /// # Panics
-/// When the archive passes 2 GiB, which the limits on frames and records forbid.
+/// When the archive exceeds 2 GiB, which the limits on frames and records rule out.
 pub fn encode<T: Wire>(value: &T, out: &mut Vec<u8>) {
     rkyv::api::high::to_bytes_in::<&mut Vec<u8>, rancor::Error>(value, out)
         .expect("a value within its limits has a form in bytes");
 }
 
-/// Looks at a value in its bytes, checked, without decoding it. `what` names it in the error.
+/// Accesses a value in its bytes, checked, without decoding it. `what` names it in the error.
 ///
 /// # Errors
 /// When the bytes are not an archive of such a value.

@@ -1,7 +1,6 @@
-//! Every command of the table, and every record, comes back from its bytes as it was, and from no part of them.
+//! Every command of the table, and every record, is decoded to the same value from its bytes, and from no prefix of them.
 //!
-//! Bytes that were changed may be another valid value, or none; they are never a fault of the reader. What is printed of it as JSON has no
-//! key twice in an object.
+//! Modified bytes may be another valid value, or none; the reader never panics. Values printed as JSON have no duplicate keys.
 
 mod strict_json;
 
@@ -179,7 +178,7 @@ fn attempt() -> Attempt {
 const INVALID_NOTES: [InvalidNote; 4] =
     [InvalidNote::By, InvalidNote::Comment, InvalidNote::Tags(InvalidTags::TooMany), InvalidNote::Tags(InvalidTags::Tag(8))];
 
-/// A value comes back whole, from no part of its bytes, and changed bytes are read without a fault.
+/// A value is decoded whole, from no part of its bytes, and reading modified bytes does not panic.
 fn check_bytes<T: Debug + PartialEq>(what: &str, bytes: &[u8], value: &T, decode: impl Fn(&[u8]) -> Result<T, Malformed>) {
     assert_eq!(decode(bytes).as_ref(), Ok(value), "{what}");
     for cut in 0..bytes.len() {
@@ -202,11 +201,11 @@ fn check_value<T: Wire + Debug + PartialEq>(what: &'static str, value: &T) {
 }
 
 #[test]
-fn no_record_is_printed_with_a_key_that_stands_twice() {
+fn no_record_is_printed_with_a_duplicate_key() {
     records().iter().for_each(|record| check_json(&JournalLine { position: AT, at_ms: 7, record }));
 }
 
-/// A request, in its frame; and what it may be answered, in theirs and as JSON.
+/// A request and its possible replies, in their frames and as JSON.
 fn check<C: Command<Outcome: PartialEq> + Debug + PartialEq>(command: C, outcomes: Vec<C::Outcome>) {
     let (word, id) = (C::KIND.word(), RequestId::from_parts(1_790_000_000_000, [3; 10]));
     let mut frame = Vec::new();
@@ -229,14 +228,14 @@ fn check<C: Command<Outcome: PartialEq> + Debug + PartialEq>(command: C, outcome
     }
 }
 
-/// One of each kind; of the ledger and of rules, every answer.
+/// One of each kind; for the ledger and rules, every reply.
 fn check_kind(kind: Kind) {
     let (campaign, on_conflict) = (CAMPAIGN, OnConflict::Skip);
     let codes = || texts(&["CODE", "КОД", ""]);
     match kind {
         Kind::Redeem => {
-            let asked = Redeem { top_up: AT, network: ClientNetwork(7), ..Redeem::new(CLIENT, CLUB, "CODE") };
-            check(asked, vec![RedeemOutcome::InvalidCode(InvalidCode::Empty), RedeemOutcome::UnknownCode]);
+            let command = Redeem { top_up: AT, network: ClientNetwork(7), ..Redeem::new(CLIENT, CLUB, "CODE") };
+            check(command, vec![RedeemOutcome::InvalidCode(InvalidCode::Empty), RedeemOutcome::UnknownCode]);
         }
         Kind::Check => {
             let code = CodeStanding { campaign, amount: AMOUNT, activations: 1, held: 2, activations_max: Some(3) };
@@ -422,8 +421,8 @@ fn check_kind(kind: Kind) {
         }
         Kind::PayBonus => {
             for paid_for in [PaidFor::GamingTime, PaidFor::Order] {
-                let asked = PayBonus { client: CLIENT, club: CLUB, amount: AMOUNT, paid_for, note: note() };
-                check(asked, bonus_outcomes(Label::BonusPayment));
+                let command = PayBonus { client: CLIENT, club: CLUB, amount: AMOUNT, paid_for, note: note() };
+                check(command, bonus_outcomes(Label::BonusPayment));
             }
         }
         Kind::RefundBonus => {
@@ -616,7 +615,7 @@ fn spend_outcomes() -> Vec<SpendOutcome> {
 }
 
 #[test]
-fn every_command_comes_back_and_no_part_of_it_does() {
+fn every_command_round_trips_and_no_prefix_decodes() {
     Kind::ALL.iter().for_each(|kind| check_kind(*kind));
 }
 
@@ -637,7 +636,7 @@ fn skipped() -> Vec<SkippedLine> {
     vec![SkippedLine { line: 7, code: "code".into(), why: LineVerdict::HeldBy(CAMPAIGN) }]
 }
 
-/// One record of each kind; of those of the ledger, of each form.
+/// One record of each kind; for the ledger, one of each form.
 fn records() -> Vec<Record> {
     let (stamp, campaign, amount, client, club) = (stamp(), CAMPAIGN, AMOUNT, CLIENT, CLUB);
     let codes = || texts(&["CODE", "КОД"]);
@@ -746,9 +745,9 @@ fn records() -> Vec<Record> {
 }
 
 #[test]
-fn every_record_comes_back_and_no_part_of_it_does() {
+fn every_record_round_trips_and_no_prefix_decodes() {
     let records = records();
-    // Whatever number a record's kind has, it is among these: no other bytes are a record's.
+    // All kinds of records are covered: no other number decodes.
     let known = (0..=u16::MAX).filter(|kind| Record::decode(*kind, &[]) != Err(Malformed::UnknownKind(*kind)));
     let mut covered: Vec<u16> = records.iter().map(Record::kind).collect();
     covered.sort_unstable();
@@ -763,7 +762,7 @@ fn every_record_comes_back_and_no_part_of_it_does() {
 }
 
 #[test]
-fn what_records_and_answers_are_made_of_comes_back() {
+fn parts_of_records_and_replies_round_trip() {
     check_value("accounts", &accounts());
     check_value("variables", &variables());
     check_value("lint", &lint());

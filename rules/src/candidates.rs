@@ -1,15 +1,15 @@
-//! Finding the rules that a top-up may fire, without trying each of them (U7, U8: there may be any number).
+//! Finding the rules that a top-up may fire without trying each of them (U7, U8: there may be any number).
 //!
-//! A rule is kept under the variable in which it is narrowest, in an interval tree over all values of that variable. The tree's shape is
-//! given: a node stands for an aligned block of 2^level values, and a rule stays at the smallest block that holds its whole
-//! range. Its range then reaches over the middle of that block, so that for a value in the lower half only where ranges begin decides, and
-//! in the upper half only where they end; each node keeps its rules in both orders. Finding costs one look per level in use, and then
-//! touches only rules whose range holds the value. Putting a rule in, or taking it out, touches one node.
+//! A rule is stored under the variable in which its range is narrowest, in an interval tree over all values of that variable. The
+//! tree has a fixed shape: a node represents an aligned block of 2^level values, and a rule is stored at the smallest block that
+//! contains its whole range. Its range therefore includes the middle of that block, so that for a value in the lower half only
+//! the start of the range decides, and in the upper half only its end; each node keeps its rules in both orders. A search visits
+//! one node per level in use, and then only rules whose range contains the value. Inserting or removing a rule changes one node.
 //!
-//! Rules of other clubs are not looked at, but for those of rules that name very many clubs. The rest of a rule's conditions is
-//! for [`Compiled::matches`] to decide.
+//! Rules of other clubs are not visited, except rules that name very many clubs. [`Compiled::matches`] decides the rest of a
+//! rule's conditions.
 //!
-//! The invariant: what is kept depends only on which rules are in, not on how they came in and went out.
+//! The invariant: the structure depends only on which rules it contains, not on the order of insertions and removals.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,14 +18,15 @@ use scrip_protocol::{ClubId, RuleId, Variables};
 use crate::compiled::Compiled;
 use crate::ranges::{Axis, Range};
 
-/// A rule of more clubs than this is kept once, with those of all clubs, and not with each of its clubs: 10,000 rules that name 1,000 clubs
-/// each would take 10 million places.
+/// A rule with more clubs than this is stored once, with the rules of all clubs, instead of once per club: 10,000 rules that name
+/// 1,000 clubs each would take 10 million entries.
 const CLUBS_APART_MAX: usize = 64;
 
-/// The active rules, in such an order that few are looked at that do not match.
+/// The active rules, indexed so that few that do not match are visited.
 ///
-/// - [`Candidates::insert`] and [`Candidates::remove`] are given the same rule in the same form: to change one, take the old out first.
-/// - [`Candidates::at`] finds.
+/// - [`Candidates::insert`] and [`Candidates::remove`] must get the same rule in the same form: to change a rule, remove the
+///   old form first.
+/// - [`Candidates::at`] searches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Candidates {
     everywhere: Scope,
@@ -35,9 +36,9 @@ pub struct Candidates {
 /// The rules of a club, or of all clubs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Scope {
-    /// Those that take any number in each variable.
+    /// Rules that accept any number in each variable.
     unbounded: BTreeSet<RuleId>,
-    /// The others by the variable in which they are narrowest, in the order of [`Axis::ALL`].
+    /// The other rules, by the variable in which their range is narrowest, in the order of [`Axis::ALL`].
     trees: [Tree; 5],
 }
 
@@ -47,7 +48,7 @@ struct Tree {
     levels: BTreeMap<u32, BTreeMap<u64, Node>>,
 }
 
-/// The rules whose ranges reach over the middle of a block.
+/// The rules whose ranges include the middle of a block.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Node {
     by_begin: BTreeSet<(i64, RuleId)>,
@@ -55,7 +56,7 @@ struct Node {
 }
 
 impl Candidates {
-    /// Puts a rule in. One that is in already stays.
+    /// Inserts a rule. Does nothing if it is present.
     pub fn insert(&mut self, rule: RuleId, compiled: &Compiled) {
         let Some(place) = Place::of(compiled) else { return };
         if is_everywhere(compiled) {
@@ -67,7 +68,7 @@ impl Candidates {
         }
     }
 
-    /// Takes a rule out, which must be in the form in which it was put in. One that is not in is left out.
+    /// Removes a rule, given in the form in which it was inserted. Does nothing if it is absent.
     pub fn remove(&mut self, rule: RuleId, compiled: &Compiled) {
         let Some(place) = Place::of(compiled) else { return };
         if is_everywhere(compiled) {
@@ -100,7 +101,7 @@ fn is_everywhere(compiled: &Compiled) -> bool {
     compiled.clubs.is_empty() || compiled.clubs.len() > CLUBS_APART_MAX
 }
 
-/// Where a rule is kept in a scope.
+/// Where a rule is stored in a scope.
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Unbounded,
@@ -108,7 +109,7 @@ enum Place {
 }
 
 impl Place {
-    /// None for a rule that nothing can match.
+    /// For a rule that nothing can match.
     fn of(compiled: &Compiled) -> Option<Place> {
         let bounded = |axis: &Axis| !compiled.ranges.at(*axis).is_unbounded();
         let width = |axis: &Axis| width(*axis, compiled.ranges.at(*axis));
@@ -121,8 +122,8 @@ impl Place {
     }
 }
 
-/// How wide a range is, where values can be at all; a session counts as much as a major unit. What has no upper end is wider than anything
-/// that has one: how many sessions there can be at all says nothing of how many there are.
+/// How wide a range is within the possible values; one session counts as much as one major unit. A range without an upper end is
+/// wider than any with one: the largest possible number of sessions is no indication of how many there are.
 fn width(axis: Axis, range: &Range) -> u128 {
     let possible = axis.there_can_be();
     let from = i128::from(range.from.max(possible.from));
@@ -161,7 +162,7 @@ impl Scope {
     }
 }
 
-/// The place of a value among all values, the least first.
+/// The rank of a value among all values, the least first.
 fn rank(value: i64) -> u64 {
     value as u64 ^ (1 << 63)
 }
@@ -229,7 +230,7 @@ mod tests {
         candidates
     }
 
-    /// U7: whatever matches is found, and what is narrow does not look at what is not.
+    /// U7: every matching rule is found, and narrow rules that do not match are not visited.
     #[test]
     fn rules_are_found_by_the_variable_in_which_they_are_narrowest() {
         let rules: Vec<Compiled> = [
@@ -255,7 +256,7 @@ mod tests {
         assert_eq!(found(70_000, 0), [1, 2, 3, 5, 7]);
     }
 
-    /// U1: rules of other clubs are not even looked at.
+    /// U1: rules of other clubs are not even visited.
     #[test]
     fn rules_of_other_clubs_are_left_out() {
         let of = |clubs: std::ops::Range<u32>| Compiled { clubs: clubs.map(ClubId).collect(), ..compiled("", "1") };
@@ -288,7 +289,7 @@ mod tests {
         assert_eq!(tree, Tree::default());
     }
 
-    /// U8: among any number of rules only those are looked at whose narrowest range holds the value.
+    /// U8: among any number of rules, a search visits only those whose narrowest range contains the value.
     #[test]
     fn two_of_many_rules_are_found_without_trying_the_others() {
         let many = 2_000;
@@ -301,7 +302,7 @@ mod tests {
         assert_eq!(found, [2, 5, 999 * 3 + 1, 1_000 * 3 + 1, 1_999 * 3 + 3].map(RuleId));
     }
 
-    /// U7, U8: of random rules no match is missed; and only which rules are in matters, not how they came in and went out.
+    /// U7, U8: no match among random rules is missed, and only which rules are present matters, not the order of changes.
     #[test]
     fn no_match_is_missed_and_order_does_not_matter() {
         let seed = fastrand::u64(..);

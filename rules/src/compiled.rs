@@ -1,10 +1,12 @@
-//! Rules made ready: what staff wrote is checked once, when it is saved, and then fires on top-ups without being read again (U1, U12).
+//! Compiled rules: the engine checks what staff wrote once, when it is saved; the rule then fires on top-ups without being parsed
+//! again (U1, U12).
 //!
-//! [`check`] is the ladder of [`InvalidRule`], in its order; [`Compiled::of`] makes the same of terms that passed it before, when the journal is
-//! read again. [`Compiled::matches`] and [`Compiled::fire`] look at one rule; [`fire_all`] at all that match a top-up: each sees what was
-//! before it, and none what another does (A22), so that nothing depends on their order but which of them an amount is too small for.
+//! [`check`] runs the checks of [`InvalidRule`] in their order of precedence; [`Compiled::of`] compiles terms that passed them
+//! before, when the journal is read again. [`Compiled::matches`] and [`Compiled::fire`] evaluate one rule; [`fire_all`] evaluates
+//! all that match a top-up. Each rule sees the balances before the top-up, and no effects of the others (A22), so the order of
+//! rules matters only if the balance would overflow.
 //!
-//! What happens to the balance and the groups of a client is none of this: the record that comes of it says what to do.
+//! This module does not change a client's balance and groups: the resulting record does.
 
 use scrip_protocol::command::{
     ACTIONS_MAX, Action, CLUBS_PER_RULE_MAX, DESCRIPTION_BYTES_MAX, FIRED_MAX, InvalidRule, NAME_BYTES_MAX, Push, PushPart,
@@ -20,7 +22,7 @@ use crate::text::PushText;
 /// A rule, ready to fire.
 ///
 /// - Made by [`check`], or by [`Compiled::of`] of what was checked.
-/// - [`Compiled::matches`] says whether it fires on a top-up, [`Compiled::fire`] what it then does.
+/// - [`Compiled::matches`] decides whether it fires on a top-up, [`Compiled::fire`] what it then does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
     /// Ascending; empty for all.
@@ -53,7 +55,7 @@ pub struct Fired {
     pub bonus: Money,
 }
 
-/// Checks a rule that somebody wrote. Answers its terms as they are kept, its lists in order; and the rule, ready to fire.
+/// Checks a rule that somebody wrote. Returns its terms in canonical form, with sorted lists, and the compiled rule.
 ///
 /// # Errors
 /// The first of [`InvalidRule`] that holds.
@@ -120,7 +122,7 @@ pub fn check(
     Ok((terms, compiled))
 }
 
-/// Whether an action is one that a rule has once, and an earlier one is it already.
+/// Whether an action may occur once in a rule, and an earlier one is the same.
 fn is_second(actions: &[Action], at: usize) -> bool {
     let group = |action: &Action| match action {
         Action::AssignGroup { group } | Action::UnassignGroup { group } => Some(*group),
@@ -157,7 +159,7 @@ impl CompiledPush {
         [(PushPart::Title, &self.title), (PushPart::Body, &self.body)]
     }
 
-    /// The notification for a top-up; none where a part of it is too long then (A31).
+    /// The notification for a top-up; none if a part of it is then too long (A31).
     fn render(&self, variables: &Variables) -> Option<Push> {
         let fits = |part: PushPart, text: String| (text.chars().count() <= part.chars_max()).then_some(text);
         let title = fits(PushPart::Title, self.title.render(variables))?;
@@ -166,8 +168,8 @@ impl CompiledPush {
 }
 
 impl Compiled {
-    /// The rule of terms that were checked when they were saved. None for terms that do not pass [`check`], whatever clubs and groups
-    /// there are: those of a journal that this release did not write.
+    /// Compiles terms that were checked when they were saved. `None` for terms that do not pass [`check`], whatever clubs and
+    /// groups exist: terms in a journal that this release did not write.
     pub fn of(terms: &RuleTerms) -> Option<Compiled> {
         check(terms, |_| true, |_| true).ok().map(|(_, compiled)| compiled)
     }
@@ -177,11 +179,11 @@ impl Compiled {
         self.is_of(club) && self.ranges.contain(variables)
     }
 
-    /// What it does on a top-up that it matches. A credit of 0 or less credits nothing, and a push notification that is too long is not
-    /// sent (A31); all else that it does is done.
+    /// What it does on a top-up that it matches. A result of 0 or less credits nothing, and a push notification that is too long
+    /// is not sent (A31); the other actions still run.
     ///
     /// # Errors
-    /// When its formula has no result, or one that no amount can hold. Then it does nothing at all (A20).
+    /// When its formula has no result, or one that overflows an amount. Then none of its actions run (A20).
     pub fn fire(&self, rule: RuleId, variables: &Variables) -> Result<RuleFired, RuleFailed> {
         let result = self.result(variables).map_err(|why| RuleFailed { rule, why })?;
         let push = self.push.as_ref().and_then(|push| push.render(variables));
@@ -203,7 +205,7 @@ impl Compiled {
         let result = match exact.round() {
             Some(result) => result,
             None if exact.is_positive() => return Err(FormulaFailure::Overflow),
-            // A negative result credits nothing, however far below the smallest number it is.
+            // A negative result credits nothing, even below the smallest number.
             None => i64::MIN,
         };
         result.max(0).checked_mul(100).ok_or(FormulaFailure::Overflow)?;
@@ -215,10 +217,11 @@ impl Compiled {
     }
 }
 
-/// Fires all rules that match a top-up. They are given ascending, as [`Candidates::at`](crate::Candidates::at) finds them.
+/// Fires all rules that match a top-up. They must be in ascending order, as [`Candidates::at`](crate::Candidates::at) returns
+/// them.
 ///
-/// A rule whose credit the client's bonus balance cannot hold on top of those before it fails, and the others go on. After
-/// [`FIRED_MAX`] the rest is only counted.
+/// A rule fails if its credit would overflow the client's bonus balance after those before it; the others still run. Rules after
+/// the first [`FIRED_MAX`] are only counted.
 pub fn fire_all<'a>(matching: impl Iterator<Item = (RuleId, &'a Compiled)>, variables: &Variables) -> Fired {
     let mut all = Fired { fired: Vec::new(), failed: Vec::new(), beyond: 0, bonus: variables.bonus };
     for (rule, compiled) in matching {

@@ -1,8 +1,7 @@
-//! Reading a text character by character: what formulas, conditions and push texts have in common.
+//! Reading a text character by character: what formulas, conditions and push texts share.
 //!
-//! A [`Cursor`] knows at which character it stands, counted from 1, so that every problem has its place. What it reads is from
-//! outside: of any text, however odd, it tells problems and does nothing worse. What a problem shows of the text is cut short, and
-//! characters that cannot be seen are shown by their number.
+//! A [`Cursor`] knows its position, counted in characters from 1, so that every problem has one. Its input is untrusted: on any
+//! text it reports a problem at worst. The excerpt in a problem is shortened, and invisible characters are shown by their number.
 
 use scrip_protocol::{TextProblem, Variable};
 
@@ -11,7 +10,7 @@ use crate::nearest::{nearest, one_of};
 /// How much of a text a problem shows, in characters.
 const SHOWN_CHARS_MAX: usize = 40;
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor<'t> {
     rest: &'t str,
@@ -19,7 +18,7 @@ pub(crate) struct Cursor<'t> {
 }
 
 impl<'t> Cursor<'t> {
-    /// The beginning of a text of at most so many bytes. The problem of a longer one is the first character that is too much.
+    /// The beginning of a text of at most so many bytes. A longer text is a problem at the first character beyond the limit.
     pub(crate) fn new(text: &'t str, bytes_max: usize) -> Result<Self, TextProblem> {
         if text.len() > bytes_max {
             let within = text.char_indices().take_while(|(begin, c)| begin + c.len_utf8() <= bytes_max).count();
@@ -60,7 +59,7 @@ impl<'t> Cursor<'t> {
         Some(next)
     }
 
-    /// Takes characters for as long as they are of this kind.
+    /// Takes characters as long as they are of this kind.
     pub(crate) fn take_while(&mut self, is_such: impl Fn(char) -> bool) -> &'t str {
         self.skip(self.rest.find(|c| !is_such(c)).unwrap_or(self.rest.len()))
     }
@@ -70,12 +69,12 @@ impl<'t> Cursor<'t> {
         self.take_while(char::is_whitespace);
     }
 
-    /// Takes a word, which may be empty: letters, digits and low lines.
+    /// Takes a word, which may be empty: letters, digits and underscores.
     pub(crate) fn take_word(&mut self) -> &'t str {
         self.take_while(is_of_word)
     }
 
-    /// What stands here, in a few characters: a word, a number or a single character; empty at the end.
+    /// What is found here, in a few characters: a word, a number or a single character; empty at the end.
     pub(crate) fn found(&self) -> &'t str {
         let mut ahead = self.clone();
         match ahead.take_word() {
@@ -84,7 +83,7 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// What was taken since an earlier place of the same text.
+    /// The text taken since an earlier position of the same text.
     pub(crate) fn since(&self, begin: &Cursor<'t>) -> &'t str {
         &begin.rest[..begin.rest.len() - self.rest.len()]
     }
@@ -94,7 +93,8 @@ impl<'t> Cursor<'t> {
         problem(self.at, self.found(), expected)
     }
 
-    /// Takes what follows `{{` up to and with `}}`: the name of one of these variables. Answers also where the name stands.
+    /// Takes the text after `{{` up to and including `}}`: the name of one of these variables. Also returns the position of the
+    /// name.
     pub(crate) fn take_variable(&mut self, offered: &[Variable]) -> Result<(u32, Variable), TextProblem> {
         self.skip_white_space();
         let begin = self.clone();
@@ -113,24 +113,24 @@ impl<'t> Cursor<'t> {
 
     fn skip(&mut self, bytes: usize) -> &'t str {
         let (taken, rest) = self.rest.split_at(bytes);
-        // A text has far fewer than 2^32 characters: its bytes are limited where it begins.
+        // A text has far fewer than 2^32 characters: its bytes are limited at the start.
         self.at = u32::try_from(taken.chars().count()).map_or(u32::MAX, |chars| self.at.saturating_add(chars));
         self.rest = rest;
         taken
     }
 }
 
-/// Whether a character can stand in a word.
+/// Whether a character can be part of a word.
 pub(crate) fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// A problem, with what was found as it can be shown.
+/// A problem, with the text found in displayable form.
 pub(crate) fn problem(at: u32, found: &str, expected: impl Into<String>) -> TextProblem {
     TextProblem { at, found: shown(found), expected: expected.into(), nearest: None }
 }
 
-/// A text as a problem shows it.
+/// A text as it is shown in a problem.
 fn shown(text: &str) -> String {
     if text == " " {
         return "a space".to_owned();
@@ -150,7 +150,7 @@ fn shown(text: &str) -> String {
     shown
 }
 
-/// Whether a character leaves a mark on paper. Not complete: those that a paste is known to bring along.
+/// Whether a character is visible. Not complete: covers the invisible characters that pasted text is known to contain.
 fn is_seen(c: char) -> bool {
     let invisible =
         matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_character_that_is_too_much_is_told() {
+    fn the_first_character_beyond_the_limit_is_reported() {
         assert!(Cursor::new("äb", 3).is_ok());
         let too_long = |text, max| Cursor::new(text, max).expect_err("too long").to_string();
         assert_eq!(too_long("äb", 2), "character 2: expected at most 2 bytes, found a text of 3 bytes");

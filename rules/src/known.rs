@@ -1,4 +1,4 @@
-//! What a variable is for one top-up.
+//! The value of a variable for one top-up.
 
 use scrip_protocol::{Money, TopUpSource, Variable, Variables};
 

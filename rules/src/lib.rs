@@ -1,12 +1,13 @@
-//! Top-up rules: their language, which of them fire on a top-up, and what is odd about them.
+//! Top-up rules: their language, which of them fire on a top-up, and linting them.
 //!
-//! Everything in here is a pure function of its arguments: no file, clock, lock or thread. The engine decides with it, and whoever
-//! has the records can work out with it what a rule would have done.
+//! Everything here is a pure function of its arguments: no file, clock, lock or thread. The engine uses it to decide, and any
+//! program with the records can compute what a rule would have done.
 //!
-//! - [`formula`] is how much a rule credits; [`conditions`] when it fires; [`text`] what its push notification says.
-//! - [`compiled`] makes both ready to fire; [`candidates`] finds what a top-up may fire among all rules.
-//! - [`lint`](mod@lint) says what is odd about a rule, [`rehearsal`] what it would have done; [`template`] proposes rules.
-//! - What is wrong with a text is told as a [`scrip_protocol::TextProblem`]: the first one, with its place.
+//! - [`formula`] defines how much a rule credits, [`conditions`] when it fires, and [`text`] the text of its push notification.
+//! - [`compiled`] compiles them; [`candidates`] finds the rules that a top-up may fire.
+//! - [`lint`](mod@lint) reports suspicious rules, [`rehearsal`] computes what a rule would have done, and [`template`] proposes
+//!   rules.
+//! - An invalid text is reported as a [`scrip_protocol::TextProblem`]: the first problem, with its position.
 
 pub mod candidates;
 pub mod compiled;

@@ -1,13 +1,14 @@
-//! What is odd about a rule, told when it is saved (Z12, A18). None of it keeps a rule from being saved.
+//! Lint findings of a rule, reported when it is saved (Z12, A18). They never prevent the rule from being saved.
 //!
-//! - [`Finding::NeverHolds`]: its conditions exclude each other, or no value that there can be meets them. Of such a rule nothing else is told.
-//! - [`Finding::Overlaps`]: another active rule can fire on the same top-up. Ranges, sources and clubs are independent of each other, so
-//!   that two rules can fire together exactly if they have something of each in common.
-//! - The others name a top-up on which they are so (`witness`), and are not told where none was found: what is told is true, and not all that is
-//!   true is told.
+//! - [`Finding::NeverHolds`]: its conditions contradict each other, or no possible value meets them. No other findings are then
+//!   reported.
+//! - [`Finding::Overlaps`]: another active rule can fire on the same top-up. Ranges, sources and clubs are independent, so two
+//!   rules can fire together exactly if they intersect in each.
+//! - The other findings include a top-up as an example (`witness`), and are reported only if one was found: every finding is
+//!   true, but not everything true is found.
 //! - `stacked`: what all rules credit together, at amounts where that changes.
 //!
-//! The rule is given with the *other* active rules: whoever changes a rule leaves out what it was.
+//! The caller passes the *other* active rules, without the earlier version of a changed rule.
 
 use scrip_protocol::command::{Finding, Lint, OVERLAPS_NAMED_MAX, Overlap};
 use scrip_protocol::{Money, RuleId, Variable};
@@ -18,7 +19,7 @@ use crate::ranges::{Axis, Range};
 mod stacked;
 mod witness;
 
-/// Another rule, under its name.
+/// Another rule, with its name.
 #[derive(Clone, Copy)]
 struct Other<'a> {
     rule: RuleId,
@@ -26,7 +27,7 @@ struct Other<'a> {
     compiled: &'a Compiled,
 }
 
-/// Says what is odd about a rule, as if it were active: 0 for one that has no number yet.
+/// Lints a rule as if it were active; its number is 0 if it has none yet.
 pub fn lint<'a>(rule: RuleId, compiled: &Compiled, others: impl Iterator<Item = (RuleId, &'a str, &'a Compiled)>) -> Lint {
     let possible = Axis::ALL.map(|axis| compiled.ranges.at(axis).and(&axis.there_can_be()));
     let never = never_holds(compiled, &possible);
@@ -47,7 +48,7 @@ pub fn lint<'a>(rule: RuleId, compiled: &Compiled, others: impl Iterator<Item = 
     Lint { findings, stacked: stacked::rates(rule, compiled, &overlapping) }
 }
 
-/// The variables whose conditions nothing meets.
+/// The variables whose conditions no value can meet.
 fn never_holds(compiled: &Compiled, possible: &[Range; 5]) -> Vec<Finding> {
     let never = |variable: &Variable| match Axis::of(*variable) {
         Some(axis) => possible[axis as usize].least().is_none(),
@@ -62,7 +63,7 @@ fn can_both_fire(compiled: &Compiled, possible: &[Range; 5], other: &Compiled) -
         && have_club_in_common(compiled, other)
 }
 
-/// Whether there is a club of both. Both lists are ascending.
+/// Whether the two rules have a club in common. Both lists are ascending.
 fn have_club_in_common(one: &Compiled, other: &Compiled) -> bool {
     if one.clubs.is_empty() || other.clubs.is_empty() {
         return true;

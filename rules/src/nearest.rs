@@ -1,13 +1,13 @@
-//! The known name that was probably meant: the one with the fewest letters to change, letter case aside (A16).
+//! The known name that was probably meant: the one with the smallest edit distance, ignoring letter case (A16).
 
-/// The name that is nearest to a word, if one is near: a third of its letters may differ.
+/// The name nearest to a word, if one is close enough: up to a third of its letters may differ.
 pub(crate) fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let word = lowercase(word);
     names
         .filter_map(|name| {
             let letters = lowercase(name);
             let apart_max = letters.len() / 3;
-            // Words of such different lengths are never near: long words cost nothing.
+            // Words of such different lengths are never close, so long words cost nothing.
             let comparable = word.len().abs_diff(letters.len()) <= apart_max;
             comparable.then(|| apart(&word, &letters)).filter(|apart| *apart <= apart_max).map(|apart| (apart, name))
         })
@@ -28,7 +28,7 @@ fn lowercase(word: &str) -> Vec<char> {
     word.chars().flat_map(char::to_lowercase).collect()
 }
 
-/// How many letters must be put in, left out or changed to make one word of the other (Levenshtein's distance).
+/// How many letters must be inserted, deleted or changed to turn one word into the other (Levenshtein distance).
 fn apart(one: &[char], other: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.iter().enumerate() {
@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    /// A16: names that differ in letter case or by a slip are recognised.
+    /// A16: names with a different letter case or a typo are recognised.
     #[test]
     fn a_name_that_is_near_is_found() {
         for (word, expected) in [

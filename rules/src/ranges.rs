@@ -1,16 +1,16 @@
-//! What conditions come to: for each variable that is a number a range with holes, and a set of sources (U4, A17, A19).
+//! The ranges that conditions define: for each numeric variable a range with holes, and a set of sources (U4, A17, A19).
 //!
-//! Amounts are counted in minor units and sessions one by one, so that a threshold of whole major units is compared exactly. A threshold
-//! times 100 may not fit an `i64`: such a one either holds for every amount or for none, and that is what the range then says.
+//! Amounts are counted in minor units and sessions one by one, so that thresholds in whole major units are compared exactly. A
+//! threshold times 100 may not fit an `i64`: such a condition holds for every amount or for none, and the range is all or empty.
 //!
-//! A range knows nothing of which values there can be. That an amount is more than 0 and a balance never below it is said by
-//! [`Axis::there_can_be`], for whoever asks whether conditions can be met at all.
+//! A range does not know which values are possible. [`Axis::there_can_be`] does: an amount is more than 0 and a balance never
+//! below it. It is used to find out whether conditions can be met at all.
 
 use scrip_protocol::{Money, TopUpSource, Variable, Variables};
 
 use crate::conditions::{Comparison, Condition, Conditions, Value};
 
-/// A variable that is a number.
+/// A numeric variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Axis {
     Amount,
@@ -21,10 +21,10 @@ pub(crate) enum Axis {
 }
 
 impl Axis {
-    /// Each of them, in the order of their variables.
+    /// All of them, in the order of their variables.
     pub(crate) const ALL: [Axis; 5] = [Axis::Amount, Axis::Gaming, Axis::Bonus, Axis::Spent, Axis::Sessions];
 
-    /// That of a variable; none for the source, which is a word.
+    /// The axis of a variable; none for the source, which is a word.
     pub(crate) const fn of(variable: Variable) -> Option<Axis> {
         match variable {
             Variable::TopupAmountMajor => Some(Axis::Amount),
@@ -36,7 +36,7 @@ impl Axis {
         }
     }
 
-    /// How many units there are to one of a threshold: minor units to a major one.
+    /// How many units one unit of a threshold has: minor units per major unit.
     pub(crate) const fn units(self) -> i64 {
         match self {
             Axis::Amount | Axis::Gaming | Axis::Bonus | Axis::Spent => 100,
@@ -44,7 +44,7 @@ impl Axis {
         }
     }
 
-    /// What it is for a top-up.
+    /// Its value for a top-up.
     pub(crate) fn value(self, variables: &Variables) -> i64 {
         match self {
             Axis::Amount => variables.amount.0,
@@ -55,7 +55,7 @@ impl Axis {
         }
     }
 
-    /// Makes it this for a top-up. More sessions than can be counted become as many as can.
+    /// Sets its value for a top-up. A number of sessions that is too large saturates.
     pub(crate) fn put(self, variables: &mut Variables, value: i64) {
         match self {
             Axis::Amount => variables.amount = Money(value),
@@ -66,7 +66,7 @@ impl Axis {
         }
     }
 
-    /// The values that there can be: a top-up is more than 0, and nothing else is less.
+    /// The possible values: a top-up is more than 0, and nothing else is below 0.
     pub(crate) const fn there_can_be(self) -> Range {
         let (from, to) = match self {
             Axis::Amount => (1, i64::MAX),
@@ -94,12 +94,12 @@ impl Range {
         self.from <= value && value <= self.to && !self.except.contains(&value)
     }
 
-    /// Whether it leaves nothing out but single values.
+    /// Whether it excludes nothing but single values.
     pub(crate) fn is_unbounded(&self) -> bool {
         self.from == i64::MIN && self.to == i64::MAX
     }
 
-    /// The least value in it; none where it is empty.
+    /// The least value in it; none if it is empty.
     pub(crate) fn least(&self) -> Option<i64> {
         let mut least = self.from;
         for hole in self.except.iter().skip_while(|hole| **hole < self.from) {
@@ -111,7 +111,7 @@ impl Range {
         (least <= self.to).then_some(least)
     }
 
-    /// The greatest value in it; none where it is empty.
+    /// The greatest value in it; none if it is empty.
     pub(crate) fn greatest(&self) -> Option<i64> {
         let mut greatest = self.to;
         for hole in self.except.iter().rev().skip_while(|hole| **hole > self.to) {
@@ -123,7 +123,7 @@ impl Range {
         (greatest >= self.from).then_some(greatest)
     }
 
-    /// What is in both.
+    /// The intersection.
     pub(crate) fn and(&self, other: &Range) -> Range {
         let mut except = [self.except.as_slice(), &other.except].concat();
         except.sort_unstable();
@@ -131,13 +131,13 @@ impl Range {
         Range { from: self.from.max(other.from), to: self.to.min(other.to), except }
     }
 
-    /// Whether anything is in both.
+    /// Whether they intersect.
     pub(crate) fn meets(&self, other: &Range) -> bool {
         let (from, to) = (self.from.max(other.from), self.to.min(other.to));
         if from > to {
             return false;
         }
-        // Holes can only fill a range that has no more values than there are holes: hardly ever is it to be looked at closely.
+        // Holes can only fill a range that has no more values than holes, so the intersection is hardly ever computed.
         let holes = (self.except.len() + other.except.len()) as u64;
         from.abs_diff(to) >= holes || self.and(other).least().is_some()
     }
@@ -188,13 +188,13 @@ impl Sources {
         self.0 & other.0 != 0
     }
 
-    /// Those in it, in the order of their numbers.
+    /// The sources in it, in the order of their numbers.
     pub(crate) fn iter(self) -> impl Iterator<Item = TopUpSource> {
         TopUpSource::ALL.into_iter().filter(move |source| self.contains(*source))
     }
 }
 
-/// What all conditions of a rule come to.
+/// The ranges and sources of all conditions of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ranges {
     /// In the order of [`Axis::ALL`].
@@ -230,7 +230,7 @@ impl Ranges {
                 let held = TopUpSource::ALL.into_iter().filter(holds).fold(0, |held, source| held | Sources::of(source).0);
                 self.sources = Sources(self.sources.0 & held);
             }
-            // Nothing parses to this, and it holds for nothing.
+            // No text parses to this, and it holds for nothing.
             (Some(_), Value::Source(_)) | (None, Value::Whole(_)) => self.sources = Sources(0),
         }
     }
@@ -248,9 +248,9 @@ mod tests {
         Range { from, to, except: Vec::new() }
     }
 
-    /// U4, A17, A19: thresholds are whole major units, and ranges are of minor ones.
+    /// U4, A17, A19: thresholds are whole major units, and ranges count minor units.
     #[test]
-    fn conditions_come_to_ranges_of_minor_units() {
+    fn conditions_become_ranges_of_minor_units() {
         assert_eq!(amounts("topupAmountMajor >= 500 AND topupAmountMajor < 1000"), between(50_000, 99_999));
         assert_eq!(amounts("topupAmountMajor > 500 AND topupAmountMajor <= 1000"), between(50_001, 100_000));
         assert_eq!(amounts("topupAmountMajor = 5 AND topupAmountMajor != 7"), Range { from: 500, to: 500, except: vec![700] });

@@ -1,12 +1,12 @@
 //! What a rule would have done to past top-ups, before it is enabled (Z12).
 //!
-//! A [`Rehearsing`] is shown the records of a period, one after the other, and adds up. Each top-up is taken as it was, with the
-//! balances that the client had (A22): what the rule's own credits would have changed later is not followed. A top-up counts once,
+//! A [`Rehearsing`] receives the records of a period, one after the other, and adds up. Each top-up is evaluated with the
+//! balances that the client had then (A22); later effects of the rule's own credits are not simulated. A top-up counts once,
 //! whatever else fired on it (A23).
 //!
-//! It holds 16 bytes and a place in a set for each client that the rule would have fired for, as they are counted exactly: for a
-//! million clients some 40 MB. All else is bounded by the number of rules. Sums are exact; one that is more than an amount can hold is reported
-//! as such.
+//! It stores 16 bytes and a set entry for each client that the rule would have fired for, because they are counted exactly: for a
+//! million clients some 40 MB. Everything else is bounded by the number of rules. Sums are exact; a sum that would overflow an
+//! amount is reported as such.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,8 +15,8 @@ use scrip_protocol::{ClientId, Money, Position, RuleId};
 
 use crate::compiled::Compiled;
 
-/// How many rules that it would have stacked with are told, and how many of its firings.
-const TOLD_MAX: usize = 10;
+/// How many of the rules that it would have stacked with, and of its largest firings, are reported.
+const REPORTED_MAX: usize = 10;
 
 /// The sums so far, in minor units: 2^64 amounts fit.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,7 +26,7 @@ struct Sums {
     stacked_credited: i128,
 }
 
-/// A rule that is rehearsed. [`Rehearsing::look`] at each top-up, then [`Rehearsing::finish`].
+/// A rehearsal in progress. Call [`Rehearsing::look`] for each top-up, then [`Rehearsing::finish`].
 #[derive(Debug, Clone)]
 pub struct Rehearsing {
     compiled: Compiled,
@@ -38,13 +38,13 @@ pub struct Rehearsing {
 }
 
 impl Rehearsing {
-    /// Begins. Firings of the rule that it would replace are left out of what it would have stacked with: 0 for none.
+    /// Starts a rehearsal. Firings of the rule that it would replace are excluded from the stacking; 0 for none.
     pub fn new(compiled: Compiled, replaces: RuleId) -> Rehearsing {
         let (done, sums) = (Rehearsal::default(), Sums::default());
         Rehearsing { compiled, replaces, done, sums, clients: HashSet::new(), stacked_with: BTreeMap::new() }
     }
 
-    /// Looks at a top-up of the period, which stands at this position.
+    /// Adds a top-up of the period, which has this position.
     pub fn look(&mut self, position: Position, record: &ToppedUp) {
         self.done.top_ups += 1;
         if !self.compiled.matches(record.club, &record.variables) {
@@ -57,7 +57,7 @@ impl Rehearsing {
             return;
         };
         let credited = fired.credited();
-        // As it would have failed then: on top of what the others credited the balance has to hold it.
+        // It would have failed then if the balance overflowed on top of the other rules' credits.
         let balance = i128::from(record.variables.bonus.0) + credited_by_others + i128::from(credited.0);
         if amount(balance).is_none() {
             self.done.failed += 1;
@@ -76,13 +76,13 @@ impl Rehearsing {
         self.keep_if_large(WouldFire { top_up: position, amount: record.variables.amount, credited });
     }
 
-    /// What came of it. The last position that was looked at is told by whoever read the records.
+    /// The result. The caller, who read the records, passes the last position.
     pub fn finish(self, as_of: Position) -> Rehearsal {
         let stacked_with = self.stacked_with.into_iter().map(|(rule, top_ups)| StackedWith { rule, top_ups });
         let mut stacked_with: Vec<StackedWith> = stacked_with.collect();
-        // Of those that are equal the order of their numbers stays.
+        // The sort is stable: equal ones stay in the order of their numbers.
         stacked_with.sort_by_key(|with| std::cmp::Reverse(with.top_ups));
-        stacked_with.truncate(TOLD_MAX);
+        stacked_with.truncate(REPORTED_MAX);
         Rehearsal {
             clients: self.clients.len() as u64,
             topped_up: amount(self.sums.topped_up),
@@ -94,18 +94,18 @@ impl Rehearsing {
         }
     }
 
-    /// The largest credits first, and of equal ones the earlier.
+    /// The largest credits first; among equal ones, the earlier first.
     fn keep_if_large(&mut self, firing: WouldFire) {
         let largest = &mut self.done.largest;
         let order = |firing: &WouldFire| (std::cmp::Reverse(firing.credited), firing.top_up);
         if firing.credited > Money(0) {
             largest.insert(largest.partition_point(|other| order(other) < order(&firing)), firing);
-            largest.truncate(TOLD_MAX);
+            largest.truncate(REPORTED_MAX);
         }
     }
 }
 
-/// A sum as an amount, if it can be one.
+/// A sum as an amount, if it fits.
 fn amount(sum: i128) -> Option<Money> {
     i64::try_from(sum).ok().map(Money)
 }
@@ -149,7 +149,7 @@ mod tests {
 
     /// Z12, A22, A23: what a draft would have cost, on which top-ups, and with which rules it would have stacked.
     #[test]
-    fn a_rehearsal_says_what_a_rule_would_have_cost() {
+    fn a_rehearsal_shows_what_a_rule_would_have_cost() {
         let draft = compiled("topupAmountMajor >= 500", "{{topupAmountMajor}} * 0.1");
         let records = [
             record(1, top_up(49_999), vec![fired(1, 7)]),
@@ -178,13 +178,13 @@ mod tests {
             as_of: Position(4),
         };
         assert_eq!(rehearse(draft.clone(), 0, &records), expected);
-        // What it would replace would not have fired beside it.
+        // The rule that it replaces would not have fired beside it.
         let replacing = rehearse(draft, 2, &records);
         assert_eq!((replacing.stacked, replacing.stacked_credited), (2, Some(Money(800))));
         assert_eq!(replacing.stacked_with.iter().map(|with| with.rule.0).collect::<Vec<_>>(), [1, 3]);
     }
 
-    /// A20, A22: failures are told apart from firings that credit nothing, and the balances of then decide.
+    /// A20, A22: failures are distinguished from firings that credit nothing, and the balances of that time decide.
     #[test]
     fn failures_and_firings_without_credit_are_counted() {
         let draft = compiled("", "100 / {{bonusBalanceMajor}} - 1");
@@ -196,8 +196,7 @@ mod tests {
         assert_eq!((full.fired, full.failed), (1, 1));
     }
 
-    /// A sum that passes what an amount can hold is never shown as an amount, and one that comes to the very most is; of rules and firings
-    /// ten are told.
+    /// A sum that overflows an amount is never shown as one, and the largest amount is; ten rules and ten firings are reported.
     #[test]
     fn a_sum_is_exact_or_none_and_lists_are_short() {
         let most = i64::MAX / 100;

@@ -1,4 +1,4 @@
-//! Rules and top-ups for tests: given ones in a few words, and random ones that meet each other often.
+//! Rules and top-ups for tests: short constructors, and random ones that match each other often.
 
 use std::ops::RangeBounds;
 
@@ -28,13 +28,13 @@ pub(crate) fn compiled(conditions: &str, formula: &str) -> Compiled {
     Compiled::of(&terms(conditions, formula)).expect("a rule")
 }
 
-/// A top-up of so many minor units, in the app, of a client without balances and history.
+/// A top-up of so many minor units, through the app, of a client without balances and history.
 pub(crate) fn top_up(minor: i64) -> Variables {
     let none = Money(0);
     Variables { amount: Money(minor), source: TopUpSource::Acquiring, gaming: none, bonus: none, spent: none, sessions: 0 }
 }
 
-/// What rules, numbered from 1, do on a top-up at club 1: found and fired as the engine does.
+/// What rules, numbered from 1, do on a top-up at club 1: found and fired as in the engine.
 pub(crate) fn fired(rules: &[Compiled], variables: &Variables) -> Fired {
     let mut candidates = Candidates::default();
     for (at, compiled) in rules.iter().enumerate() {
@@ -45,7 +45,7 @@ pub(crate) fn fired(rules: &[Compiled], variables: &Variables) -> Fired {
     fire_all(found.filter(|(_, compiled)| compiled.matches(ClubId(1), variables)), variables)
 }
 
-/// Random rules and top-ups. Thresholds and values are few and small, so that they often meet; some are at the ends of what there is.
+/// Random rules and top-ups. Thresholds and values are few and small, so that they often match; some are extreme values.
 pub(crate) struct Sample(fastrand::Rng);
 
 impl Sample {
@@ -127,7 +127,7 @@ impl Sample {
         }
     }
 
-    /// A top-up that there can be.
+    /// A possible top-up.
     pub(crate) fn variables(&mut self) -> Variables {
         Variables {
             amount: Money(self.minor().max(1)),

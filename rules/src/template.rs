@@ -1,8 +1,8 @@
-//! Rules to begin with: three tiers worked out from the average check (U14), and what rate is safe (U15).
+//! Proposed rules: three tiers computed from the average check (U14), and a safe rate (U15).
 //!
-//! The tiers stand in the source's table with lower bounds only, so that a top-up of the third fires all three and is credited 0.37 of itself
-//! (A18). [`Bounds::HalfOpen`] gives each tier an end where the next begins, so that exactly one fires. Which of them to take is
-//! for whoever asks to say; both are told apart by the lint.
+//! The source's table has tiers with lower bounds only, so that a top-up of the third fires all three and is credited 0.37 of its
+//! amount (A18). [`Bounds::HalfOpen`] ends each tier where the next begins, so that exactly one fires. The caller chooses; the
+//! lint shows the difference.
 
 use scrip_protocol::Money;
 use scrip_protocol::command::{Action, RuleEvent, RuleTerms};
@@ -12,11 +12,11 @@ use crate::formula::Exact;
 /// A tier of top-ups, credited at a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tier {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// What is credited of a top-up, as a decimal.
+    /// The share of a top-up that is credited, as a decimal.
     pub rate: &'static str,
-    /// The least top-up of it, in whole major units.
+    /// Its least top-up, in whole major units.
     pub from: i64,
     /// Where the next tier begins; none for the last.
     pub below: Option<i64>,
@@ -25,15 +25,15 @@ pub struct Tier {
 /// How the rules of tiers are bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bounds {
-    /// From below only, as the source's table has them: a top-up of one tier fires those beneath as well.
+    /// Lower bounds only, as in the source's table: a top-up of one tier also fires the tiers below.
     Lower,
-    /// From where a tier begins to where the next does: a top-up fires one.
+    /// From where a tier begins to where the next one does: a top-up fires one.
     HalfOpen,
 }
 
 /// The three tiers of an average check: from 1.3, 2.5 (the anchor) and 5 times as much (U14). Thresholds are rounded to whole
-/// major units, half away from zero (A19), and stop at what an amount can hold. Of an average check of less than one major unit they may
-/// be equal, and a half-open rule between them then never holds, which the lint says.
+/// major units, half away from zero (A19), and saturate at the largest amount. For an average check below one major unit they may
+/// be equal; a half-open rule between them then never holds, which the lint reports.
 pub fn tiers(average_check: Money) -> [Tier; 3] {
     let [first, second, third] = [13, 25, 50].map(|tenths| threshold(average_check, tenths));
     [
@@ -51,7 +51,7 @@ fn threshold(average_check: Money, tenths: i128) -> i64 {
 }
 
 impl Tier {
-    /// A rule of this tier, for all clubs. It is switched off, so that it can be looked at before it costs anything.
+    /// A rule of this tier, for all clubs. It is switched off, so that it can be reviewed before it costs anything.
     pub fn terms(&self, bounds: Bounds) -> RuleTerms {
         let from = format!("topupAmountMajor >= {}", self.from);
         let conditions = match (bounds, self.below) {
@@ -71,18 +71,18 @@ impl Tier {
     }
 }
 
-/// What rate of a top-up can be credited without a loss, in percent.
+/// The share of a top-up that can be credited without a loss, in percent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SafeRate {
-    /// Where the margin is used up.
+    /// The rate that uses up the margin.
     pub ceiling: Exact,
-    /// A third of the ceiling: the low end of what is healthy.
+    /// A third of the ceiling: the low end of the healthy range.
     pub healthy_from: Exact,
-    /// Half of it: the high end.
+    /// Half of the ceiling: the high end.
     pub healthy_to: Exact,
 }
 
-/// What rate is safe, of the margin on gaming time and the share that gaming time has in the average check, both in percent (U15).
+/// The safe rate for the margin on gaming time and the share of gaming time in the average check, both in percent (U15).
 pub fn safe_rate(margin_percent: Exact, gaming_share_percent: Exact) -> SafeRate {
     let part = |of: &Exact, parts: i64| of.clone().checked_div(Exact::from(parts)).expect("the divisor is a number above zero");
     let ceiling = part(&(margin_percent * gaming_share_percent), 100);
@@ -104,7 +104,7 @@ mod tests {
         fired(rules, &top_up(minor)).fired.iter().map(|fired| (fired.rule.0, fired.credited().0 / 100)).collect()
     }
 
-    /// U14, A18: of an average check of 400 the source's table fires all three rules at 2,000: 0.37 of the top-up.
+    /// U14, A18: for an average check of 400 the source's table fires all three rules at 2,000: 0.37 of the top-up.
     #[test]
     fn the_table_of_the_source_overlaps() {
         let rules = rules(40_000, Bounds::Lower);
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(credited(&rules, 51_999), []);
     }
 
-    /// U14, A19: thresholds are whole, halves away from zero, and within what there is.
+    /// U14, A19: thresholds are whole, halves are rounded away from zero, and they stay within possible amounts.
     #[test]
     fn thresholds_are_rounded_to_whole_units() {
         let thresholds = |average_check| tiers(Money(average_check)).map(|tier| tier.from);
@@ -143,17 +143,17 @@ mod tests {
         assert!(!terms.active);
     }
 
-    /// U15: the ceiling is the margin times the share of gaming time, and a healthy rate lies 2 to 3 times below it.
+    /// U15: the ceiling is the margin times the share of gaming time, and a healthy rate is 2 to 3 times below it.
     #[test]
     fn a_safe_rate_is_worked_out_exactly() {
-        let told = |margin, share| {
+        let rates = |margin, share| {
             let percent = |text: &str| Exact::from(text.parse::<Money>().expect("an amount"));
             let SafeRate { ceiling, healthy_from, healthy_to } = safe_rate(percent(margin), percent(share));
             [ceiling, healthy_from, healthy_to].map(|rate| rate.to_string())
         };
-        assert_eq!(told("60", "70"), ["42", "14", "21"]);
-        assert_eq!(told("62.5", "33.33"), ["20.83125", "6.94375", "10.415625"]);
-        assert_eq!(told("50", "50"), ["25", "25/3", "12.5"]);
-        assert_eq!(told("0", "70"), ["0", "0", "0"]);
+        assert_eq!(rates("60", "70"), ["42", "14", "21"]);
+        assert_eq!(rates("62.5", "33.33"), ["20.83125", "6.94375", "10.415625"]);
+        assert_eq!(rates("50", "50"), ["25", "25/3", "12.5"]);
+        assert_eq!(rates("0", "70"), ["0", "0", "0"]);
     }
 }

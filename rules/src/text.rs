@@ -1,11 +1,11 @@
 //! Texts of push notifications, with variables (U12, U13, A31).
 //!
-//! `{{topupAmountMajor}} came in, thank you!`: every variable may stand in it, in double braces, and all else is as it is written. A title
-//! has at most 40 characters and a body at most 120, which can be told for certain only after variables are filled in; whoever
-//! saves a rule compares [`PushText::chars_min`] with the limit, whoever sends compares what was rendered.
+//! `{{topupAmountMajor}} came in, thank you!`: every variable may be used, in double braces, and everything else is literal. A
+//! title has at most 40 characters and a body at most 120, which is only certain after variables are filled in: saving a rule
+//! compares [`PushText::chars_min`] with the limit, and sending compares the rendered text.
 //!
-//! Control characters are refused, because they arrive from a bad paste and show as nothing or as a box. A line feed may stand in a
-//! body ([`PushText::parse`]), and not in a title ([`PushText::parse_line`]).
+//! Control characters are refused, because they come from a bad paste and are shown as nothing or as a box. A body may contain
+//! line feeds ([`PushText::parse`]), a title may not ([`PushText::parse_line`]).
 
 use std::fmt::{self, Write as _};
 
@@ -14,10 +14,10 @@ use scrip_protocol::{Money, TextProblem, TopUpSource, Variable, Variables};
 use crate::cursor::{Cursor, problem};
 use crate::known::{Known, is_number};
 
-/// The most bytes of a text. A body that fits has no more: 120 variables of at most 22 characters each.
+/// The most bytes of a text. No body that fits is longer: 120 variables of at most 22 characters each.
 pub const PUSH_TEXT_BYTES_MAX: usize = 4_096;
 
-/// A text with variables. Printed as it was written, with no white space within braces.
+/// A text with variables. Printed as it was written, without white space inside braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushText {
     parts: Vec<Part>,
@@ -25,7 +25,7 @@ pub struct PushText {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
-    /// As it is written: not empty, and never beside another.
+    /// Literal text: not empty, and never next to another.
     Literal(String),
     Variable(Variable),
 }
@@ -42,12 +42,12 @@ impl PushText {
     /// Reads a text of one line: a title.
     ///
     /// # Errors
-    /// As [`PushText::parse`]; and a line feed is one as well.
+    /// As [`PushText::parse`]; a line feed is a problem as well.
     pub fn parse_line(text: &str) -> Result<PushText, TextProblem> {
         parse(text, |_| false)
     }
 
-    /// The text for a top-up: amounts in major units, with decimals only where they are not whole.
+    /// The text for a top-up: amounts in major units, with decimals only if they are not whole.
     pub fn render(&self, variables: &Variables) -> String {
         let mut rendered = String::new();
         for part in &self.parts {
@@ -65,7 +65,7 @@ impl PushText {
         rendered
     }
 
-    /// The fewest characters (Unicode scalar values) that it can have when rendered.
+    /// The fewest characters (Unicode scalar values) that the rendered text can have.
     pub fn chars_min(&self) -> usize {
         let source_min = TopUpSource::ALL.iter().map(|source| source.word().len()).min().unwrap_or(0);
         let chars = |part: &Part| match part {
@@ -137,7 +137,7 @@ mod tests {
         sessions: u32::MAX,
     };
 
-    /// What becomes of a text: what it prints, its fewest characters, and what it renders to; or the problem.
+    /// The result for a text: what it prints, its fewest characters, and what it renders to; or the problem.
     fn check(text: &str, expected: &str) {
         let found = match PushText::parse(text) {
             Err(problem) => problem.to_string(),
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(text.variables().collect::<Vec<_>>(), [Variable::TopUpSource, Variable::SessionsCount]);
     }
 
-    /// U13, A31: all else is literal, and counted in Unicode scalar values.
+    /// U13, A31: everything else is literal, and counted in Unicode scalar values.
     #[test]
     fn all_else_is_literal() {
         check("", " | 0 | ");
@@ -180,7 +180,7 @@ mod tests {
         check(family, &format!("{family} | 5 | {family}"));
     }
 
-    /// A16, U13: braces hold a name that is known.
+    /// A16, U13: braces contain a known name.
     #[test]
     fn problems_of_names() {
         let names = "topupAmountMajor, topUpSource, gamingBalanceMajor, bonusBalanceMajor, totalSpentMajor or sessionsCount";
@@ -203,7 +203,8 @@ mod tests {
         check("{{topUpSource * 2}}", "character 15: expected }} after topUpSource, found *");
     }
 
-    /// U13: what would show as nothing or as a box is refused with its place. Lines stand in bodies alone.
+    /// U13: characters that would be shown as nothing or as a box are refused with their position. Only bodies may have several
+    /// lines.
     #[test]
     fn problems_of_control_characters() {
         check("a\0", "character 2: expected no control characters, found U+0000");
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(PushText::parse_line("a {{topUpSource}}"), PushText::parse("a {{topUpSource}}"));
     }
 
-    /// A31: the longest that can fit, and hostile texts.
+    /// A31: the longest texts that can fit, and hostile texts.
     #[test]
     fn limits() {
         let most = "{{gamingBalanceMajor}}".repeat(120);

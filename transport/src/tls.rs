@@ -1,7 +1,7 @@
-//! TLS as both sides use it: version 1.3, AES-128-GCM first, which is the fastest with the instructions of today's processors.
+//! TLS for both sides: version 1.3, with AES-128-GCM first, which is the fastest on current processors.
 //!
-//! The engine's certificate, and the callers' where they show one, are signed by the organisation's own authority: who trusts what is
-//! read here from PEM.
+//! The organisation's own certificate authority signs the engine's certificate, and the callers' if they use certificates. This
+//! module reads certificates, keys and authorities from PEM.
 
 use std::sync::Arc;
 
@@ -10,28 +10,28 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// PEM that cannot be used for what it was given for.
+/// Unusable PEM.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnusablePem {
-    /// It holds no certificate.
+    /// It contains no certificate.
     #[error("it contains no certificate")]
     NoCertificate,
     /// A certificate in it cannot be read.
     #[error("a certificate in it cannot be read: {0}")]
     Certificate(String),
-    /// It holds no private key that can be read.
+    /// It contains no readable private key.
     #[error("it contains no readable private key: {0}")]
     Key(String),
 }
 
-/// The cipher suites and key exchanges that are offered and taken.
+/// The cipher suites and key exchanges that are offered and accepted.
 pub fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
     Arc::new(provider)
 }
 
-/// A chain of certificates, that of its owner first.
+/// A chain of certificates, its owner's first.
 ///
 /// # Errors
 /// When there is none, or one cannot be read.
@@ -44,12 +44,12 @@ pub fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, UnusablePem> {
 /// A private key.
 ///
 /// # Errors
-/// When there is none that can be read.
+/// When there is no readable key.
 pub fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, UnusablePem> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|cause| UnusablePem::Key(cause.to_string()))
 }
 
-/// The authorities whose signatures are trusted.
+/// The trusted authorities.
 ///
 /// # Errors
 /// When there is none, or one cannot be used.

@@ -58,7 +58,7 @@ impl Scope {
     }
 }
 
-/// What a record is about. `None` where it is about nothing of this kind, or where it only refuses a request.
+/// The subject of a record. `None` if it has no subject of this kind, or only refuses a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Subject {
     campaign: Option<CampaignId>,

@@ -1,10 +1,10 @@
-//! Curves as SVG. The page defines colours and fonts; this file the geometry.
+//! Curves as SVG. The page defines colours and fonts; this file defines the geometry.
 
 use std::fmt::Write;
 
 use super::escaped::Escaped;
 
-/// The picture's size, in the units of its own drawing; the page scales it.
+/// The size of the picture in SVG units; the page scales it.
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 260.0;
 /// The margin for the axes.
@@ -13,22 +13,22 @@ const RIGHT: f64 = 32.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 44.0;
 
-/// How values are placed.
+/// The scale of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
-    /// Evenly.
+    /// Linear.
     Linear,
-    /// By their logarithm.
+    /// Logarithmic.
     Log,
 }
 
-/// An axis: what part of the values it shows, and how they are written.
+/// An axis: the range of values that it shows, and how they are written.
 pub(super) struct Axis {
     low: f64,
     high: f64,
     scale: Scale,
     ticks: Vec<(f64, String)>,
-    /// What it is.
+    /// Its title.
     name: &'static str,
 }
 
@@ -41,7 +41,7 @@ impl Axis {
         Axis { low: 0.0, high: steps * step, scale: Scale::Linear, ticks, name }
     }
 
-    /// From 0 to just the highest: for time, which ends where it ends.
+    /// From 0 to exactly the highest value: for time.
     pub(super) fn until(name: &'static str, highest: f64, words: impl Fn(f64) -> String) -> Axis {
         let mut axis = Axis::linear(name, highest, words);
         if highest > 0.0 {
@@ -51,7 +51,8 @@ impl Axis {
         axis
     }
 
-    /// From a round number at or below the lowest to one at or above the highest, both above 0. Round: 1, 2 or 5 of their power of ten.
+    /// From a round number at or below the lowest to one at or above the highest, both above 0. Round: 1, 2 or 5 times a power of
+    /// ten.
     pub(super) fn log(name: &'static str, lowest: f64, highest: f64, words: impl Fn(f64) -> String) -> Axis {
         let lowest = if lowest > 0.0 { lowest } else { 1.0 };
         let highest = highest.max(lowest);
@@ -60,14 +61,14 @@ impl Axis {
         let rounds: Vec<f64> = rounds.collect();
         let low = rounds.iter().copied().rfind(|round| *round <= lowest * 1.000_001).unwrap_or(lowest);
         let high = rounds.iter().copied().find(|round| *round >= highest * 0.999_999 && *round > low).unwrap_or(highest * 10.0);
-        // Over more than three powers of ten, only those are written.
+        // Over more than three powers of ten, only powers of ten are labelled.
         let is_wide = high / low > 1_000.0;
         let is_shown = |round: &f64| *round >= low && *round <= high && (!is_wide || is_power_of_ten(*round));
         let ticks = rounds.iter().copied().filter(is_shown).map(|round| (round, words(round))).collect();
         Axis { low, high, scale: Scale::Log, ticks, name }
     }
 
-    /// Shares of the answers, each by the number of answers of which one is above it: 1 is 0 %, 100 is 99 %. Up to `count`.
+    /// Shares of the answers, each given as the number of answers of which one is above it: 1 is 0 %, 100 is 99 %. Up to `count`.
     pub(super) fn percentiles(name: &'static str, count: u64) -> Axis {
         let high = (count as f64).clamp(10.0, 1e7);
         let mut ticks = vec![(1.0, "0 %".to_owned()), (2.0, "50 %".to_owned()), (10.0, "90 %".to_owned())];
@@ -79,7 +80,7 @@ impl Axis {
         Axis { low: 1.0, high, scale: Scale::Log, ticks, name }
     }
 
-    /// Where a value is: 0 at the axis's begin, 1 at its end.
+    /// The position of a value: 0 at the start of the axis, 1 at its end.
     fn place(&self, value: f64) -> f64 {
         let place = match self.scale {
             Scale::Linear => (value - self.low) / (self.high - self.low),
@@ -89,7 +90,7 @@ impl Axis {
     }
 }
 
-/// 1, 2 or 5 of its power of ten, at or above `step`.
+/// 1, 2 or 5 times a power of ten, at or above `step`.
 fn round_step(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor());
     [1.0, 2.0, 5.0].into_iter().map(|digit| digit * power).find(|round| *round >= step * 0.999_999).unwrap_or(10.0 * power)
@@ -101,37 +102,37 @@ fn is_power_of_ten(round: f64) -> bool {
 
 /// A curve. Values that are not finite, or not above 0 on a logarithmic axis, are gaps in it.
 pub(super) struct Curve {
-    /// The class that gives it its colour.
+    /// The CSS class that defines its colour.
     pub(super) class: &'static str,
-    /// Its points, in the order in which they are joined.
+    /// Its points, in drawing order.
     pub(super) points: Vec<(f64, f64)>,
 }
 
 /// A level across the picture.
 pub(super) struct Level {
-    /// Where it is.
+    /// Its value.
     pub(super) value: f64,
-    /// What it is.
+    /// Its label.
     pub(super) words: String,
 }
 
-/// The text about a stretch, shown when it is pointed at.
+/// The tooltip of a stretch.
 pub(super) struct Note {
-    /// Where it begins and ends.
+    /// Its start and end.
     pub(super) from: f64,
     pub(super) to: f64,
-    /// The text, one string a line.
+    /// The text, one string per line.
     pub(super) words: String,
 }
 
 /// A picture of curves.
 pub(super) struct Chart {
-    /// What it shows, for those who do not see it.
+    /// A description for those who do not see it.
     pub(super) about: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) curves: Vec<Curve>,
-    /// Levels that the curves are compared with. One beyond the axis is not drawn.
+    /// Levels to compare the curves with. A level beyond the axis is not drawn.
     pub(super) levels: Vec<Level>,
     pub(super) notes: Vec<Note>,
 }
@@ -213,7 +214,7 @@ impl Chart {
                 let command = if is_begun { 'L' } else { 'M' };
                 put(&mut path, format_args!("{command}{:.1} {:.1}", self.at_x(*x), self.at_y(*y)));
                 if !is_begun {
-                    // So that a point with gaps on both sides is seen.
+                    // Makes a point with gaps on both sides visible.
                     path.push_str("h0.1");
                 }
             }

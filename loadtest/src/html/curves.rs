@@ -1,4 +1,4 @@
-//! Which curves there are of a phase.
+//! The curves of a phase.
 
 use super::chart::{Axis, Chart, Curve, Level, Note};
 use super::escaped::Escaped;
@@ -7,15 +7,15 @@ use crate::numbers::{bytes, grouped, rate, time_us};
 use crate::probe::Floor;
 use crate::report::{Interval, Model, Phase};
 
-/// How many stretches a curve over time has at most. A phase with more is drawn in longer ones: a page has no room for more.
+/// Maximum number of stretches of a curve over time. A longer phase is drawn in longer stretches.
 const STRETCHES_MAX: usize = 300;
 
-/// A name in a legend: the class of its curve, and what it is.
+/// A name in a legend: the CSS class of its curve, and its text.
 type Named = (&'static str, &'static str);
 
 fn figure(title: &str, legend: &[Named], remark: &str, chart: &Chart) -> String {
     let mut names: String = legend.iter().map(|(class, name)| format!("<span class=\"{class}\">{name}</span> ")).collect();
-    // Beside the picture: in it they would lie across the curves.
+    // Beside the picture: inside it they would cover the curves.
     for level in &chart.levels {
         let (class, beyond) = if chart.shows(level) { ("dashes", "") } else { ("beyond", ", above the picture") };
         names.push_str(&format!("<span class=\"{class}\">{}{beyond}</span> ", Escaped(&level.words)));
@@ -24,7 +24,7 @@ fn figure(title: &str, legend: &[Named], remark: &str, chart: &Chart) -> String 
     format!("<figure>\n<figcaption><b>{title}</b> {names}{remark}</figcaption>\n{}</figure>\n", chart.svg())
 }
 
-/// Answers per second over time. The echo's rate is its limit, and the offered rate what it should reach.
+/// Answers per second over time, with the echo's rate as its limit and the offered rate as its target.
 pub(super) fn throughput(phase: &Phase, floor: Option<&Floor>) -> String {
     let (stretches, remark) = stretches(&phase.series);
     let (Some(first), Some(last)) = (stretches.first(), stretches.last()) else { return String::new() };
@@ -48,7 +48,7 @@ pub(super) fn throughput(phase: &Phase, floor: Option<&Floor>) -> String {
     let limit = floor.filter(|floor| phase.shares(floor).rate.is_some()).map(|floor| floor.echo.limit_per_second());
     if let Some(limit) = limit {
         levels.push(Level { value: limit, words: format!("raw QUIC echo {}", rate(limit)) });
-        // Drawn if it leaves the curve some room; otherwise a note mentions it.
+        // Drawn only if it leaves the curve enough room; otherwise a note mentions it.
         if limit < 2.5 * highest {
             top = top.max(limit);
         }
@@ -90,13 +90,13 @@ pub(super) fn latency(phase: &Phase, floor: Option<&Floor>) -> String {
     figure("Latency over time", &[("p50", "p50"), ("p99", "p99"), ("max", "max")], remark, &chart)
 }
 
-/// Latency by percentile: to the right, each step is ten times rarer.
+/// Latency by percentile: each step to the right is ten times rarer.
 pub(super) fn percentiles(phase: &Phase, floor: Option<&Floor>) -> String {
     if phase.latency.is_empty() {
         return String::new();
     }
     let count = phase.latency.len();
-    // The slowest is one of so many, where the share itself would be without end.
+    // The slowest answer is one of `count`; the share of 100 % has no place on this axis.
     let rarity = |quantile: f64| (1.0 / (1.0 - quantile).max(f64::EPSILON)).min(count as f64);
     let of = |nanoseconds: u64| nanoseconds as f64 / 1e3;
     let mut points: Vec<(f64, f64)> = vec![(1.0, of(phase.latency.min()))];
@@ -147,7 +147,7 @@ pub(super) fn memory(samples: &[Resident]) -> String {
     figure("Memory of the process", &[], "engine, load and audit together", &chart)
 }
 
-/// The floor of a latency, where it is comparable, and the lowest value with it.
+/// The floor of a latency, if it is comparable, and the lowest value with it.
 fn floor_level(phase: &Phase, floor: Option<&Floor>, lowest: f64) -> (Vec<Level>, f64) {
     match floor.filter(|floor| phase.shares(floor).p50.is_some()).map(Floor::alone_us) {
         Some(us) => {
@@ -158,7 +158,7 @@ fn floor_level(phase: &Phase, floor: Option<&Floor>, lowest: f64) -> (Vec<Level>
     }
 }
 
-/// A round time: without decimals that are all 0.
+/// A time without trailing zero decimals.
 fn time_words(us: f64) -> String {
     if us == 0.0 {
         return "0".to_owned();
@@ -195,7 +195,7 @@ fn notes(stretches: &[Interval]) -> Vec<Note> {
     stretches.iter().map(note).collect()
 }
 
-/// A series in as many stretches as can be drawn, with a note about it. Values that cannot be added up are maxima.
+/// A series in as many stretches as can be drawn, with a note about it. Values that cannot be added are combined by maximum.
 fn stretches(series: &[Interval]) -> (Vec<Interval>, &'static str) {
     let together = series.len().div_ceil(STRETCHES_MAX).max(1);
     let joined = series.chunks(together).map(|chunk| {

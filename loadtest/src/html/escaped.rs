@@ -1,4 +1,4 @@
-//! Text in a page.
+//! Escaped text in a page.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl fmt::Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                // A page has no place for other control characters.
+                // A page cannot contain other control characters.
                 character if character.is_control() && !matches!(character, '\n' | '\t') => f.write_str("\u{fffd}")?,
                 character => write!(f, "{character}")?,
             }

@@ -1,6 +1,6 @@
 //! A report as a page: one file, which loads nothing from elsewhere and runs no script.
 //!
-//! Whatever is not written here itself is escaped, so that a name, a folder or a configuration cannot become markup.
+//! Everything that does not come from this module is escaped, so that a name, a folder or a configuration cannot become markup.
 
 mod chart;
 mod curves;
@@ -12,7 +12,7 @@ use crate::probe::Floor;
 use crate::report::{Audit, Climb, Phase, Report};
 use crate::table as tables;
 
-/// The page's looks.
+/// The page's style sheet.
 const STYLE: &str = include_str!("page.css");
 
 /// The page of a report.
@@ -74,7 +74,7 @@ fn verdict(audit: &Audit) -> String {
     format!("<p class=\"verdict {class}\"><strong>{head}</strong> {}.</p>\n", Escaped(&audit.verdict()))
 }
 
-/// A table. Cells are text; what has a place on the page is its link.
+/// A table. Cells are text; a row with a section on the page links to it.
 fn table(class: &str, head: &[&str], rows: &[Vec<String>], link: impl Fn(usize) -> Option<String>) -> String {
     let heads: String = head.iter().map(|name| format!("<th>{}</th>", Escaped(name))).collect();
     let row = |(n, row): (usize, &Vec<String>)| {
@@ -111,12 +111,12 @@ fn climb_section(climb: &Climb) -> String {
     )
 }
 
-/// What a phase's part of the page is linked by.
+/// The anchor of a phase's section.
 fn phase_place(n: usize) -> String {
     format!("phase-{n}")
 }
 
-/// The load, with what a column has no room for.
+/// The load, with details that do not fit a column.
 fn load(phase: &Phase) -> String {
     match phase.connections {
         1 => format!("{}; 1 connection", phase.model.words()),
@@ -201,7 +201,7 @@ mod tests {
     use crate::difference::Differences;
     use crate::report::samples;
 
-    /// Checks that every element is closed by its own end, that attributes are quoted, and that no markup is left open.
+    /// Checks that every element has its own end tag, that attributes are quoted, and that no markup is left open.
     fn check_well_formed(page: &str) {
         let page = page.strip_prefix("<!DOCTYPE html>").expect("it begins as a page does");
         let mut open: Vec<&str> = Vec::new();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_well_formed_and_stands_alone() {
+    fn a_page_is_well_formed_and_self_contained() {
         let page = page(&samples::report());
         check_well_formed(&page);
         for absent in ["NaN", "inf\"", "inf ", "<script", "http:", "https:", "url(", "@import"] {

@@ -1,4 +1,4 @@
-//! The books of a rival: every row that it holds, recounted here rather than by it.
+//! The books of a rival: every row that it stores, recounted here rather than by it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,7 +15,7 @@ pub(super) struct Row {
     pub(super) answer: i64,
 }
 
-/// What a rival holds.
+/// The contents of a rival.
 #[derive(Default)]
 pub struct Books {
     rows: HashMap<RequestId, Row>,
@@ -23,7 +23,7 @@ pub struct Books {
     uses: HashMap<String, u32>,
 }
 
-/// What the books add up to.
+/// The sums of the books.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Sums {
     /// How many activations there are.
@@ -38,13 +38,13 @@ pub struct Sums {
     pub balances: i128,
     /// How many codes are over their cap.
     pub codes_over_cap: usize,
-    /// Answers that differ from their rows, clients whose balance is not the sum of their bonuses, codes whose uses are
-    /// not as many as their activations.
+    /// Answers that differ from their rows, clients whose balance is not the sum of their bonuses, and codes whose uses differ
+    /// from their activations.
     pub differences: usize,
 }
 
 impl Sums {
-    /// Whether nothing was lost and nothing done twice.
+    /// Whether nothing was lost and nothing was done twice.
     pub fn agree(&self) -> bool {
         self.activations == self.answered_redeemed
             && self.activations == self.uses
@@ -55,7 +55,7 @@ impl Sums {
 }
 
 impl Books {
-    /// Adds a row. A second one under the same id takes the place of the first.
+    /// Adds a row. A second one under the same id replaces the first.
     pub(super) fn row(&mut self, request: RequestId, row: Row) {
         self.rows.insert(request, row);
     }
@@ -68,10 +68,10 @@ impl Books {
         self.uses.insert(code, uses);
     }
 
-    /// Adds up, and compares with all answers that were received.
+    /// Adds up, and compares with all answers received.
     ///
     /// # Errors
-    /// When a row has an answer without a meaning.
+    /// When a row has an unknown answer.
     pub fn sums(&self, terms: Terms, answers: &HashMap<RequestId, Answer>) -> Result<Sums, RivalError> {
         let mut credited: HashMap<i64, i64> = HashMap::new();
         let mut used: HashMap<&str, u32> = HashMap::new();
@@ -113,7 +113,7 @@ mod tests {
 
     const TERMS: Terms = Terms { cap: 1, amount: 100 };
 
-    /// The books of two activations of two codes by one client, and a refusal; and what was answered.
+    /// The books of two activations of two codes by one client, and a refusal; and the answers.
     fn books() -> (Books, HashMap<RequestId, Answer>) {
         let mut books = Books::default();
         let row = |code: &str, amount, answer| Row { code: code.to_owned(), client: 7, amount, answer };

@@ -8,42 +8,42 @@ use std::time::Duration;
 /// Why a rival could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum RivalError {
-    /// A program of it is not here.
+    /// One of its programs is not installed.
     #[error("{program} is not installed, or not in {looked}: apt-get install {package}")]
     NotInstalled {
         /// The program.
         program: &'static str,
-        /// Where it was looked for.
+        /// Where it was searched.
         looked: String,
-        /// The package of Debian that has it.
+        /// The Debian package that contains it.
         package: &'static str,
     },
-    /// Its folder could not be made.
+    /// Its folder could not be created.
     #[error("{}: {source}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// The error of the system.
+        /// The system's error.
         source: io::Error,
     },
-    /// A program of it could not be run.
-    #[error("{program} cannot be run in {}, by the user whose folder that is: {source}", folder.display())]
+    /// One of its programs could not be run.
+    #[error("{program} cannot be run in {} by the owner of that folder: {source}", folder.display())]
     Run {
         /// The program.
         program: &'static str,
-        /// Where it was to run.
+        /// The folder in which it should run.
         folder: PathBuf,
-        /// The error of the system.
+        /// The system's error.
         source: io::Error,
     },
-    /// A program of it ended when it should not have.
+    /// One of its programs ended unexpectedly.
     #[error("{program} ended ({status}): {output}")]
     Ended {
         /// The program.
         program: &'static str,
-        /// How.
+        /// Its exit status.
         status: ExitStatus,
-        /// The end of what it wrote.
+        /// The end of its output.
         output: String,
     },
     /// It accepted no connection in time.
@@ -51,18 +51,18 @@ pub enum RivalError {
     NotReady {
         /// The program.
         program: &'static str,
-        /// How long was waited.
+        /// How long the load test waited.
         waited: Duration,
-        /// The end of what it wrote.
+        /// The end of its output.
         output: String,
     },
     /// Answers are missing.
     #[error("the rival has not answered all requests within {waited:?}")]
     Silent {
-        /// How long was waited, from the first request on.
+        /// How long the load test waited, from the first request on.
         waited: Duration,
     },
-    /// PostgreSQL does not run as root, and there is no other user for it.
+    /// PostgreSQL does not run as root, and there is no other user to run it.
     #[error("PostgreSQL does not run as root, and there is no user \"postgres\" here: apt-get install postgresql")]
     NoUser,
     /// A connection failed.
@@ -71,7 +71,7 @@ pub enum RivalError {
     /// Redis violated its protocol.
     #[error("the rival's connection: {0}")]
     Protocol(#[from] redis_protocol::error::RedisProtocolError),
-    /// Redis refused a command, or answered something else than it should.
+    /// Redis refused a command, or returned an unexpected reply.
     #[error("Redis answered: {0}")]
     Reply(String),
     /// PostgreSQL refused, or its connection failed.
@@ -85,7 +85,7 @@ pub enum RivalError {
         /// How many rows it returned.
         found: usize,
     },
-    /// An answer without a meaning.
-    #[error("the rival answered {0}, which has no meaning")]
+    /// An unknown answer.
+    #[error("the rival returned an unknown answer: {0}")]
     Meaningless(i64),
 }

@@ -1,13 +1,14 @@
 //! Rivals: databases that could store codes instead, installed on this machine and given the same work as an engine.
 //!
-//! For each request, in one atomic and durable step, a rival checks whether the id was answered before, whether the code exists and has
-//! a use left; then it records the use, the client's bonus, and a row with the request's id. Rivals do less than an engine where the two differ: they remember
-//! request ids forever instead of for a window, compare no bodies, and have one campaign without clubs or dates.
+//! For each request, in one atomic and durable step, a rival checks whether the id was already answered, whether the code exists
+//! and has a use left; then it records the use, the client's bonus, and a row with the request's id. Where the two differ, rivals
+//! do less than an engine: they remember request ids forever instead of for an idempotency window, compare no request bodies, and
+//! have one campaign without clubs or dates.
 //!
-//! - [`Rival`]: starts one in a folder of its own, imports codes, runs offers, keeps books, and ends it.
+//! - [`Rival`]: starts one in a folder of its own, imports codes, runs offers, keeps books, and stops it.
 //! - [`books`]: recounts the rows and compares them with the answers.
 //!
-//! A rival listens on a socket in a private folder, is ended when it is dropped, and ends by itself when the thread that started it
+//! A rival listens on a socket in a private folder. It is stopped when it is dropped, and exits when the thread that started it
 //! has ended. The times are those of a closed loop.
 
 pub mod books;
@@ -28,7 +29,7 @@ use crate::plan::Planned;
 /// How long the last answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Which rival.
+/// The kind of rival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -38,7 +39,7 @@ pub enum Kind {
     Postgres,
 }
 
-/// A rival that runs.
+/// A running rival.
 pub enum Rival {
     /// Redis.
     Redis(redis::Redis),
@@ -47,9 +48,10 @@ pub enum Rival {
 }
 
 impl Rival {
-    /// Starts one on an empty temporary folder in `dir`. Its programs are looked for in `programs`, or else where systems have them.
+    /// Starts one on an empty temporary folder in `dir`. Its programs are searched in `programs`, or else in the usual folders of
+    /// systems.
     ///
-    /// Call it on the main thread, or another that lasts: the rival ends with the thread that started it.
+    /// Call it on the main thread, or another long-lived one: the rival ends with the thread that started it.
     ///
     /// # Errors
     /// When it is not installed, or does not start.
@@ -60,7 +62,7 @@ impl Rival {
         })
     }
 
-    /// The version that its program reports.
+    /// The version reported by its program.
     pub fn version(&self) -> &str {
         match self {
             Rival::Redis(redis) => redis.version(),
@@ -76,7 +78,7 @@ impl Rival {
         }
     }
 
-    /// Imports codes that it has not yet.
+    /// Imports codes that it does not have yet.
     ///
     /// # Errors
     /// When it refuses.
@@ -87,7 +89,7 @@ impl Rival {
         }
     }
 
-    /// Sends each list over a connection of its own. There are as many lists as the offer has connections.
+    /// Sends each list over a connection of its own. The number of lists must be the offer's number of connections.
     ///
     /// # Errors
     /// When it refuses a call, a connection is lost, or an answer is missing.

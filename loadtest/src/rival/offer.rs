@@ -17,14 +17,14 @@ pub struct Terms {
     pub amount: i64,
 }
 
-/// How requests are offered: a closed loop over so many connections.
+/// How requests are offered: a closed loop over several connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offer {
     /// How many connections there are.
     pub connections: usize,
-    /// How many requests each of them has in flight, or calls where a call has more than one request.
+    /// How many requests, or calls of several requests, each of them has in flight.
     pub window: usize,
-    /// How many requests one call, with its one transaction, contains. More than one is for PostgreSQL only.
+    /// How many requests one call, with its one transaction, contains. Only PostgreSQL supports more than one.
     pub per_call: usize,
     /// The time after which no request is sent.
     pub time_max: Duration,
@@ -37,12 +37,12 @@ pub enum Answer {
     Redeemed(i64),
     /// The code has no use left.
     CodeExhausted,
-    /// There is no such code.
+    /// The code does not exist.
     UnknownCode,
 }
 
 impl Answer {
-    /// Of the number that a rival's script or function returns.
+    /// From the number that a rival's script or function returns.
     pub(super) fn of(number: i64) -> Result<Answer, RivalError> {
         match number {
             0.. => Ok(Answer::Redeemed(number)),

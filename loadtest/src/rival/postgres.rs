@@ -26,8 +26,8 @@ const PACKAGE: &str = "postgresql";
 const SCHEMA: &str = include_str!("schema.sql");
 const USER: &str = "scrip";
 
-/// What it is started with, beside its defaults: every commit flushed before it is answered; no checkpoint in the middle of a run, which
-/// would take time from it.
+/// Its settings, besides the defaults: every commit is flushed before it is answered, and no checkpoint runs during a
+/// measurement.
 pub(super) const SETTINGS: &[&str] = &[
     "fsync=on",
     "synchronous_commit=on",
@@ -40,15 +40,15 @@ pub(super) const SETTINGS: &[&str] = &[
 /// How many codes an import sends in one statement.
 const CODES_PER_STATEMENT: usize = 50_000;
 
-/// One request a call, and as many as the arrays hold.
+/// One request per call, and any number per call.
 const REDEEM: &str = "SELECT redeem($1, $2, $3, $4)";
 const REDEEM_ALL: &str = "SELECT redeem(request, code, client, club)
     FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::integer[]) AS requests (request, code, client, club)";
 
-/// PostgreSQL, running.
+/// A running PostgreSQL.
 pub struct Postgres {
     control: Client,
-    // Ended before its folders are removed.
+    // Stopped before its folders are removed.
     _server: Server,
     folders: Folders,
     version: String,
@@ -58,7 +58,7 @@ impl Postgres {
     pub(super) async fn start(dir: &Path, programs: Option<&Path>, terms: Terms) -> Result<Postgres, RivalError> {
         let looked = programs.map_or_else(places, |folder| vec![folder.to_owned()]);
         let program = find(PROGRAM, PACKAGE, &looked)?;
-        // These three belong to one version.
+        // These three belong to the same version.
         let beside = [program.parent().unwrap_or(Path::new("/")).to_owned()];
         let initdb = find("initdb", PACKAGE, &beside)?;
         let pg_ctl = find("pg_ctl", PACKAGE, &beside)?;
@@ -72,7 +72,7 @@ impl Postgres {
         let mut serve = server_command(&program, folders.data(), user);
         serve.arg("-D").arg(&data).arg("-k").arg(folders.sockets()).args(["-c", "listen_addresses="]);
         serve.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
-        // Killed, it would leave its shared memory behind.
+        // If it were killed, it would leave its shared memory behind.
         let mut stop = command(&pg_ctl, folders.data(), user);
         stop.args(["stop", "-m", "immediate", "-w", "-t", "30"]).arg("-D").arg(&data);
         let mut server = Server::start(PROGRAM, serve, folders.data(), Some(stop))?;
@@ -94,14 +94,14 @@ impl Postgres {
         for codes in codes.chunks(CODES_PER_STATEMENT) {
             self.control.execute("INSERT INTO codes SELECT unnest($1::text[]), 0", &[&codes]).await?;
         }
-        // So that nothing is left for it to do in the middle of the run.
+        // So that it has nothing left to do during the run.
         Ok(self.control.batch_execute("VACUUM ANALYZE").await?)
     }
 
     pub(super) async fn run(&self, offer: Offer, lists: Vec<Vec<Planned>>) -> Result<Answers, RivalError> {
         let lists = match offer.per_call {
             1 => lists,
-            // Calls that wait for one another's clients would end in a deadlock: each client's requests go over one connection.
+            // Calls that wait for each other's clients would deadlock, so each client's requests use one connection.
             _ => by_client(lists),
         };
         let mut ready = Vec::new();
@@ -147,7 +147,7 @@ impl Postgres {
     }
 }
 
-/// Where the server's programs are: distributions keep them out of the PATH, each version in a folder of its own. The newest is taken.
+/// Where the server's programs are: distributions keep them out of the PATH, each version in its own folder. Uses the newest.
 fn places() -> Vec<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<(u32, PathBuf)> =
@@ -164,7 +164,7 @@ async fn connect(folders: &Folders) -> Result<Client, tokio_postgres::Error> {
     Ok(client)
 }
 
-/// Sorts requests into as many lists, each client's all into one.
+/// Splits requests into this many lists, all of a client's in the same one.
 fn by_client(lists: Vec<Vec<Planned>>) -> Vec<Vec<Planned>> {
     let count = lists.len();
     let mut sorted: Vec<Vec<Planned>> = vec![Vec::new(); count];
@@ -184,7 +184,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// Calls again for as long as another transaction is answering the same request id, or the two are in each other's way.
+    /// Retries as long as another transaction is answering the same request id, or the two conflict.
     async fn call(
         &self,
         statement: &Statement,
@@ -207,7 +207,7 @@ impl Caller {
         Ok((vec![(planned.request, row.try_get(0)?)], sent.elapsed()))
     }
 
-    /// All in one transaction: none is answered before all are done, and one that fails undoes the others.
+    /// All in one transaction: none is answered before all are done, and a failure rolls all of them back.
     async fn redeem_all(&self, planned: &[Planned]) -> Called {
         let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         columns.extend(planned.iter().map(parameters));
@@ -230,7 +230,7 @@ fn parameters(planned: &Planned) -> (Uuid, &str, i64, i32) {
     (Uuid::from_u128(request.0), redeem.code.as_str(), client, club)
 }
 
-/// Makes calls with at most `window` under way, and no more of them after `until`.
+/// Makes calls with at most `window` in flight, and starts none after `until`.
 async fn pump<F: Future<Output = Called>>(
     mut calls: impl Iterator<Item = F>,
     window: usize,

@@ -1,4 +1,4 @@
-//! A rival's processes: its programs found, started as the right user, waited for, and ended.
+//! A rival's processes: finds its programs, starts them as the right user, waits for them, and stops them.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -28,18 +28,19 @@ pub(super) struct User {
     gid: u32,
 }
 
-/// How long the path of a socket's folder may be: systems take some 100 bytes for that of a socket, and PostgreSQL adds a name of 15.
+/// Maximum length of the path of a socket's folder: systems allow some 100 bytes for a socket's path, and PostgreSQL adds a name
+/// of 15.
 const SOCKETS_PATH_BYTES_MAX: usize = 80;
 
-/// A rival's folder on the disk that is measured, and one for its socket, which is another where the path of the first is too long.
-/// Nobody else may enter them: the server accepts everybody who reaches the socket.
+/// A rival's folder on the measured disk, and one for its socket, which is separate if the path of the first is too long. Nobody
+/// else may enter them: the server accepts everybody who reaches the socket.
 pub(super) struct Folders {
     data: TempDir,
     sockets: Option<TempDir>,
 }
 
 impl Folders {
-    /// Makes them; the first in `dir`.
+    /// Creates them; the first in `dir`.
     pub(super) fn make(dir: &Path) -> Result<Folders, RivalError> {
         let make = |dir: &Path| {
             let private = Permissions::from_mode(0o700);
@@ -60,13 +61,13 @@ impl Folders {
         self.sockets.as_ref().unwrap_or(&self.data).path()
     }
 
-    /// Whom a program that does not run as root is to run as, if this process is root; both folders become that user's.
+    /// The user for a program that does not run as root, if this process is root; both folders then belong to that user.
     pub(super) fn give_away(&self) -> Result<Option<User>, RivalError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| RivalError::Folder { path, source }
         };
-        // Who made the folder is who we are.
+        // The owner of the folder that we created is our own user.
         if self.data().metadata().map_err(failed(self.data()))?.uid() != 0 {
             return Ok(None);
         }
@@ -85,7 +86,7 @@ fn user_of(users: &str, name: &str) -> Option<User> {
     Some(User { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
 }
 
-/// Finds a program in the first of these folders that has it.
+/// Finds a program in the first of these folders that contains it.
 pub(super) fn find(program: &'static str, package: &'static str, folders: &[PathBuf]) -> Result<PathBuf, RivalError> {
     folders.iter().map(|folder| folder.join(program)).find(|path| path.is_file()).ok_or_else(|| {
         let looked: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
@@ -93,7 +94,7 @@ pub(super) fn find(program: &'static str, package: &'static str, folders: &[Path
     })
 }
 
-/// The folders of the PATH, and those that programs of a system are in, in whatever environment this runs.
+/// The folders of the PATH, and the usual folders of a system's programs, whatever the environment.
 pub(super) fn usual_folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).collect();
@@ -110,8 +111,8 @@ pub(super) fn command(program: &Path, folder: &Path, user: Option<User>) -> Comm
     run_as(Command::new(program), folder, user)
 }
 
-/// The same for a server, under `setpriv` where there is one that can have the system interrupt it when the thread that started it
-/// ends: a rival does not outlive a load test that was killed.
+/// The same for a server, under `setpriv` if that can make the kernel interrupt it when the thread that started it ends: a rival
+/// then does not outlive a killed load test.
 pub(super) fn server_command(program: &Path, folder: &Path, user: Option<User>) -> Command {
     const SETPRIV: [&str; 3] = ["--pdeathsig", "INT", "--"];
     let quiet = |mut command: Command| command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -133,13 +134,13 @@ fn run_as(mut command: Command, folder: &Path, user: Option<User>) -> Command {
     command
 }
 
-/// Why a command could not be run: most often because its user may not enter its folder.
+/// The error of a command that could not be run: most often its user may not enter its folder.
 fn not_run(program: &'static str, command: &Command) -> impl Fn(io::Error) -> RivalError + use<> {
     let folder = command.get_current_dir().unwrap_or(Path::new(".")).to_owned();
     move |source| RivalError::Run { program, folder: folder.clone(), source }
 }
 
-/// Runs a command to its end, on a thread where that may take its time.
+/// Runs a command to completion, on a thread that may block.
 pub(super) async fn run(program: &'static str, mut command: Command) -> Result<(), RivalError> {
     let failed = not_run(program, &command);
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("a command does not panic");
@@ -153,17 +154,17 @@ pub(super) async fn run(program: &'static str, mut command: Command) -> Result<(
     }
 }
 
-/// A server that was started, and is ended when this is dropped.
+/// A running server, stopped on drop.
 pub(super) struct Server {
     program: &'static str,
     child: Child,
     log: PathBuf,
-    /// What ends it in good order; without it, or after it, it is killed.
+    /// The command that shuts it down cleanly; without it, or after it, the server is killed.
     stop: Option<Command>,
 }
 
 impl Server {
-    /// Starts it (a [`server_command`]), with what it writes in a file of the folder.
+    /// Starts it (a [`server_command`]), with its output in a file of the folder.
     pub(super) fn start(
         program: &'static str,
         mut command: Command,
@@ -177,7 +178,7 @@ impl Server {
         Ok(Server { program, child: command.spawn().map_err(failed)?, log, stop })
     }
 
-    /// Calls `connect` again and again until it succeeds.
+    /// Retries `connect` until it succeeds.
     pub(super) async fn ready<T, E>(&mut self, mut connect: impl AsyncFnMut() -> Result<T, E>) -> Result<T, RivalError> {
         let started = Instant::now();
         loop {
@@ -195,7 +196,7 @@ impl Server {
         }
     }
 
-    /// The end of what it wrote.
+    /// The end of its output.
     fn output(&self) -> String {
         let read = || -> io::Result<String> {
             let mut file = File::open(&self.log)?;
@@ -212,10 +213,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(stop) = &mut self.stop {
-            // Where it cannot be stopped in good order it is killed below.
+            // If it cannot be shut down cleanly, it is killed below.
             let _ = stop.stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
-        // It has ended already, or ends now.
+        // It has already ended, or ends now.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,6 +1,6 @@
-//! Redis as a rival: a Lua script for each request, and an append-only file that is flushed before the answers to what it holds.
+//! Redis as a rival: a Lua script for each request, and an append-only file that is flushed before the answers are sent.
 //!
-//! Redis reads what a connection has, up to 16 KiB, runs it, flushes once, and answers: requests that wait together share a flush.
+//! Redis reads up to 16 KiB from a connection, runs it, flushes once, and answers: requests that wait together share a flush.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,7 +23,7 @@ use crate::plan::Planned;
 const PROGRAM: &str = "redis-server";
 const SCRIPT: &str = include_str!("redeem.lua");
 
-/// What it is started with: every write flushed before it is answered. Its file is not rewritten, which would take time from the run.
+/// Its settings: every write is flushed before it is answered. Its file is not rewritten, which would disturb the run.
 pub(super) const SETTINGS: &[&str] =
     &["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--auto-aof-rewrite-percentage", "0"];
 
@@ -36,9 +36,9 @@ const FIELDS_PER_SCAN: &[u8] = b"2000";
 /// How many commands are written at once at most.
 const WRITTEN_AT_ONCE: usize = 512;
 
-/// Redis, running.
+/// A running Redis.
 pub struct Redis {
-    // Ended before its folders are removed.
+    // Stopped before its folders are removed.
     _server: Server,
     folders: Folders,
     control: Connection,
@@ -121,7 +121,7 @@ impl Redis {
         Ok(books)
     }
 
-    /// Reads every field of a hash, some perhaps more than once.
+    /// Reads every field of a hash, some possibly more than once.
     async fn scan(&mut self, key: &[u8], mut field: impl FnMut(&[u8], &[u8]) -> Option<()>) -> Result<(), RivalError> {
         let mut cursor = b"0".to_vec();
         loop {
@@ -175,7 +175,7 @@ fn unexpected(reply: &OwnedFrame) -> RivalError {
     RivalError::Reply(reply.as_str().map_or_else(|| format!("{reply:?}"), str::to_owned))
 }
 
-/// A list of requests as commands, written before the clock starts, as an engine's are.
+/// A list of requests as commands, encoded before the clock starts, as an engine's are.
 struct Written {
     ids: Vec<RequestId>,
     commands: Vec<u8>,
@@ -255,13 +255,13 @@ impl Connection {
         }
     }
 
-    /// Sends a list with at most `window` requests in flight, and no more of it after `until`. Replies come in order.
+    /// Sends a list with at most `window` requests in flight, and none after `until`. Replies arrive in order.
     async fn pump(mut self, list: Written, window: usize, until: Instant) -> Result<Answered, RivalError> {
         let mut answered = Answered::none();
         answered.answers.reserve(list.ids.len());
         let mut sent_at: VecDeque<Instant> = VecDeque::with_capacity(window);
         let mut sent = 0;
-        // What has been given to the socket, of the commands up to `sent`.
+        // How many bytes of the commands up to `sent` have been passed to the socket.
         let mut written = 0;
         loop {
             let room = window - sent_at.len();
@@ -297,7 +297,7 @@ impl Connection {
     }
 }
 
-/// What was written; nothing where there was no room.
+/// How many bytes were written; 0 if there was no room.
 fn unless_blocked(written: io::Result<usize>) -> io::Result<usize> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),

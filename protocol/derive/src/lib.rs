@@ -1,4 +1,4 @@
-//! The attribute of the types that travel and are stored.
+//! The attribute of types that are sent or stored.
 
 use proc_macro::TokenStream;
 

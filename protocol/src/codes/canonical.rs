@@ -1,17 +1,17 @@
 //! The canonical form: codes that look the same, or differ by letter case, are one code (K4, K9).
 //!
-//! 1. White space and invisible characters around the text are taken off.
-//! 2. A text with one of these inside is refused, with the place; so is one with a character that Unicode 16.0 does not assign, and
-//!    one with a character whose compatibility decomposition has a space in it, such as U+00B4.
+//! 1. White space and invisible characters around the text are trimmed.
+//! 2. A text with one of these inside is refused, with the position; so is a text with a character that Unicode 16.0 does not
+//!    assign, or with a character whose compatibility decomposition contains a space, such as U+00B4.
 //! 3. The rest is decomposed (NFKD) and case is folded (CaseFolding.txt, statuses C and F; dotless `ı` folds to `i`, as its capital
 //!    does), twice, and decomposed again: what Unicode calls a compatibility caseless match (D146), with which full-width forms,
 //!    ligatures and composed letters become plain ones.
-//! 4. A single dot above a letter that has its dot already (U+0307 after a `Soft_Dotted` letter, where no other mark above comes first)
-//!    is dropped: so `İ`, `I`, `ı` and `i` are one letter, in every way of writing them. Two or more dots in a row are all kept: such a
+//! 4. A single dot above a letter that already has a dot (U+0307 after a `Soft_Dotted` letter, unless another mark above comes first)
+//!    is dropped: so `İ`, `I`, `ı` and `i` are one letter, in every spelling. Two or more dots in a row are all kept: such a
 //!    letter looks different, and dropping one of them would make the form depend on how often it is computed.
 //! 5. The result is composed (NFC), and has at most [`CODE_BYTES_MAX`] bytes.
 //!
-//! Doing this twice changes nothing. Nothing in here allocates.
+//! Normalising twice changes nothing. Nothing here allocates.
 
 use std::iter::Peekable;
 use std::sync::LazyLock;
@@ -40,7 +40,7 @@ pub(super) fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
     if text.is_empty() {
         return Err(InvalidCode::Empty);
     }
-    // Work is bounded, and a character's place fits its field.
+    // Work is bounded, and a character's position fits its field.
     if text.len() > TEXT_BYTES_MAX {
         return Err(InvalidCode::TooLong { bytes: u32::try_from(text.len()).unwrap_or(u32::MAX) });
     }
@@ -88,10 +88,10 @@ fn fold(chars: impl Iterator<Item = char>) -> impl Iterator<Item = char> {
     chars.map(|c| if c == 'ı' { 'i' } else { c }).default_case_fold()
 }
 
-/// Decomposed text without the dots that its letters have by themselves.
+/// Decomposed text without the dots that its letters already have.
 struct WithoutDots<I: Iterator> {
     inner: Peekable<I>,
-    /// Whether a dot above here would be that of the letter before.
+    /// Whether a dot above at this point would duplicate that of the letter before.
     has_dot: bool,
 }
 
@@ -115,11 +115,11 @@ impl<I: Iterator<Item = char>> Iterator for WithoutDots<I> {
     }
 }
 
-/// The characters behind ASCII for which [`letter_by_letter`] has a table: Latin, Greek, Cyrillic and Armenian letters.
+/// The non-ASCII characters for which [`letter_by_letter`] has a table: Latin, Greek, Cyrillic and Armenian letters.
 const FIRST: u32 = 0x80;
 const END: u32 = 0x590;
 
-/// The normal form of each, if that is one character that stands by itself whatever is around it; otherwise 0.
+/// The normal form of each, if that is one character whatever surrounds it; otherwise 0.
 static LETTERS: LazyLock<[u16; (END - FIRST) as usize]> = LazyLock::new(|| {
     std::array::from_fn(|at| {
         let letter = char::from_u32(FIRST + at as u32).and_then(|c| {
@@ -133,7 +133,7 @@ static LETTERS: LazyLock<[u16; (END - FIRST) as usize]> = LazyLock::new(|| {
     })
 });
 
-/// The normal form of what most codes are made of: letters of which each is normalised by itself.
+/// A fast path for what most codes are made of: letters that are normalised one by one.
 fn letter_by_letter(text: &str) -> Option<NormalisedCode> {
     if text.len() > 2 * CODE_BYTES_MAX {
         return None;
@@ -154,7 +154,7 @@ fn letter_by_letter(text: &str) -> Option<NormalisedCode> {
     NormalisedCode::from_normalised(std::str::from_utf8(&bytes[..length]).ok()?)
 }
 
-/// Whether a normalised character neither moves nor merges with what is before it.
+/// Whether a normalised character neither moves nor merges with the character before it.
 pub(super) fn stands_alone(c: char) -> bool {
     let still = |c: char| canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes;
     still(c) && std::iter::once(c).nfd().next().is_some_and(still)
@@ -169,9 +169,9 @@ mod tests {
         assert_eq!(found.as_ref().map(NormalisedCode::as_str).map_err(|why| *why), expected, "{text:?}");
     }
 
-    /// Each of these is one code.
+    /// All spellings in each row are one code.
     #[test]
-    fn what_looks_the_same_is_one_code() {
+    fn codes_that_look_the_same_are_one_code() {
         for same in [
             &["SUMMER-25", " \tsummer-25\u{a0}\r\n", "\u{feff}Summer-25\u{200b}", "ＳＵＭＭＥＲ－２５"][..],
             &["CAFÉ", "café", "CAFE\u{301}", "cafe\u{301}", "ＣＡＦÉ"],
@@ -223,7 +223,7 @@ mod tests {
         check(&dotted.repeat(43), Err(InvalidCode::TooLong { bytes: 258 }));
     }
 
-    /// Around a code they are taken off, inside it they are named with their place.
+    /// Invisible characters around a code are trimmed; inside it they are reported with their position.
     #[test]
     fn invisible_characters_are_trimmed_around_a_code_and_refused_within() {
         for c in (0..=u32::from(char::MAX)).filter_map(char::from_u32).filter(|c| is_invisible(*c) && !is_white_space(*c)) {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_code_is_named_with_its_place() {
+    fn invalid_characters_are_reported_with_their_position() {
         check("", Err(InvalidCode::Empty));
         check(" \u{200b}\u{2800} ", Err(InvalidCode::Empty));
         check("AB CD", Err(InvalidCode::InnerWhiteSpace { at: 3 }));
@@ -255,7 +255,7 @@ mod tests {
         check(&far, Err(InvalidCode::Invisible(CharacterAt::new('\u{200b}', TEXT_BYTES_MAX as u32 - 3))));
     }
 
-    /// Every character there is, by itself, after a letter with a dot, and before marks.
+    /// Every character, by itself, after a letter with a dot, and before marks.
     #[test]
     fn normalising_twice_changes_nothing() {
         let mut codes = 0;
@@ -275,10 +275,10 @@ mod tests {
         assert!(codes > 500_000, "{codes}");
     }
 
-    /// Texts of characters that have to do with one another: twice is as once, every writing of a text is the same code, and the table of
-    /// letters says what the whole way says.
+    /// Texts of characters that interact: normalising twice is normalising once, every spelling of a text is the same code, and
+    /// the table of letters agrees with the full algorithm.
     #[test]
-    fn random_texts_have_one_form_in_every_writing() {
+    fn random_texts_have_one_form_in_every_spelling() {
         const SIGNS: &[char] = &[
             'a', 'I', 'i', 'ı', 'İ', 'J', 'ß', 'Σ', 'ς', 'é', 'Å', 'й', 'Ж', '\u{212b}', '\u{307}', '\u{301}', '\u{323}',
             '\u{345}', '\u{327}', 'ﬃ', 'Ａ', '½', '\u{1100}', '\u{1161}', '\u{11a8}', '가', 'ǆ', 'ᾳ', '9', '-', 'Ⅸ', '\u{1f80}',

@@ -1,8 +1,8 @@
-//! The form of the first journals: letter case does not matter, all else does. It stays as it is: it says which codes of these journals
-//! are the same.
+//! The form of the first journals: ignores letter case and nothing else. It never changes, because it decides which codes of
+//! these journals are the same.
 //!
-//! White space and some invisible characters around a code are taken off; Unicode's full case folding (CaseFolding.txt, statuses C and F)
-//! makes letter case not matter. Control and these invisible characters, and white space inside, are refused.
+//! White space and some invisible characters around a code are trimmed; Unicode's full case folding (CaseFolding.txt, statuses C
+//! and F) makes letter case not matter. Control and these invisible characters, and white space inside, are refused.
 
 use super::characters::is_white_space;
 use super::{InvalidCode, NormalisedCode};
@@ -31,7 +31,7 @@ pub(super) fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
     folded(&caseless::default_case_fold_str(text))
 }
 
-/// Format characters that leave no mark on paper: soft hyphen, zero-width spaces and joiners, direction marks, byte order mark.
+/// Format characters that are not visible: soft hyphen, zero-width spaces and joiners, direction marks, byte order mark.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn letter_case_and_what_surrounds_a_code_do_not_matter() {
+    fn letter_case_and_surrounding_characters_do_not_matter() {
         check("SUMMER-25", Ok("summer-25"));
         check(" \tsummer-25\u{a0}\r\n", Ok("summer-25"));
         check("\u{feff}SUMMER-25\u{200b}", Ok("summer-25"));
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_code_is_named_with_its_place() {
+    fn invalid_characters_are_reported_with_their_position() {
         check("", Err(InvalidCode::Empty));
         check(" \u{200b} ", Err(InvalidCode::Empty));
         check("AB CD", Err(InvalidCode::InnerWhiteSpace { at: 3 }));

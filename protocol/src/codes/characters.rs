@@ -1,8 +1,8 @@
 //! The characters that can be in a code, from the Unicode character database.
 //!
-//! All sets are those of Unicode 16.0 ([`UNICODE`]), whatever data the compiler and the dependencies have: a newer version must not change
-//! which codes of an older journal are the same. Properties that Unicode may change for a character are written out. Which characters a
-//! version has, and with these their normalisation and case folding, Unicode's stability policies keep.
+//! All sets are those of Unicode 16.0 ([`UNICODE`]), whatever data the compiler and the dependencies have: a newer version must
+//! not change which codes of an older journal are the same. Properties that Unicode may change for a character are written out.
+//! Unicode's stability policies guarantee which characters a version has, and their normalisation and case folding.
 
 use std::sync::LazyLock;
 
@@ -13,8 +13,8 @@ pub(super) const UNICODE: [u8; 3] = [16, 0, 0];
 
 const _: () = assert!(caseless::UNICODE_VERSION.0 == 16 && unicode_normalization::UNICODE_VERSION.0 >= 16);
 
-/// What leaves no mark on paper: controls (`Cc`), format characters (`Cf`) and `Default_Ignorable_Code_Point`, with the code points that are
-/// reserved for more of these. No property covers the blank characters beside these: the Braille pattern without dots, the object
+/// Characters that are not visible: controls (`Cc`), format characters (`Cf`) and `Default_Ignorable_Code_Point`, including code
+/// points reserved for more of these. No property covers the other blank characters: the Braille pattern without dots, the object
 /// replacement character, a note without a head, and the fillers of Khitan and Egyptian writing.
 #[rustfmt::skip]
 const INVISIBLE: &[(char, char)] = &[
@@ -64,12 +64,12 @@ pub(super) fn is_white_space(c: char) -> bool {
     if c.is_ascii() { matches!(c, '\t'..='\r' | ' ') } else { contains(WHITE_SPACE, c) }
 }
 
-/// Whether a character has a meaning that all programs agree on.
+/// Whether all programs agree on what a character means.
 pub(super) fn is_assigned(c: char) -> bool {
     c.is_ascii() || contains(&ASSIGNED_RANGES, c)
 }
 
-/// Whether a dot above a letter is there already.
+/// Whether a letter already has a dot above.
 pub(super) fn is_soft_dotted(c: char) -> bool {
     if c.is_ascii() { matches!(c, 'i' | 'j') } else { contains(SOFT_DOTTED, c) }
 }
@@ -91,7 +91,7 @@ mod tests {
 
     /// The characters that the sets must have, whatever properties they are built from.
     #[test]
-    fn the_sets_have_what_their_names_say() {
+    fn the_sets_match_their_names() {
         let invisible = "\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{180b}\u{180e}\u{200b}\u{200d}\u{200e}\u{202e}\u{2060}\u{2066}\
                          \u{2069}\u{2800}\u{3164}\u{fe00}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{fffc}\u{e0001}\u{e0100}\u{1d173}\u{7f}\u{85}";
         assert_eq!(invisible.chars().filter(|c| !is_invisible(*c)).collect::<String>(), "");

@@ -1,5 +1,5 @@
-//! The form in which an organisation compares codes. It is recorded with the settings, and never changes for an organisation: under
-//! another form a code that is spent could be read as one that is not, and one that players hold could no longer be typed.
+//! The form in which an organisation compares codes. It is recorded with the settings and never changes for an organisation:
+//! under another form a spent code could be taken for an unspent one, and players could no longer type the codes they hold.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use super::{CODE_BYTES_MAX, InvalidCode, NormalisedCode, canonical, case_folded}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum CodeForm {
-    /// Letter case does not matter, all else does. That of journals whose settings do not name a form.
+    /// Ignores letter case and nothing else. The form of journals whose settings do not name one.
     CaseFolded = 1,
     /// Codes that look the same are one code.
     Canonical = 2,
 }
 
 impl CodeForm {
-    /// That of a new organisation.
+    /// The form of new organisations.
     pub const CURRENT: CodeForm = CodeForm::Canonical;
 
-    /// The form of a number.
+    /// The form with this number.
     pub const fn from_number(number: u8) -> Option<CodeForm> {
         match number {
             1 => Some(CodeForm::CaseFolded),
@@ -29,7 +29,7 @@ impl CodeForm {
         }
     }
 
-    /// Takes off what surrounds a code: white space and invisible characters.
+    /// Trims white space and invisible characters around a code.
     pub fn trim(self, text: &str) -> &str {
         match self {
             CodeForm::CaseFolded => case_folded::trim(text),
@@ -40,10 +40,10 @@ impl CodeForm {
     /// The normalised form of a text.
     ///
     /// # Errors
-    /// When it cannot be a code, with the reason and the place.
+    /// When it is not a valid code, with the reason and the position.
     #[inline]
     pub fn normalise(self, text: &str) -> Result<NormalisedCode, InvalidCode> {
-        // Nearly every code there is, in all forms alike: nothing to take off, and each byte a letter.
+        // Fast path for nearly every code, the same in all forms: nothing to trim, and each byte a letter.
         if text.len() <= CODE_BYTES_MAX
             && text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
             && let Some(mut code) = NormalisedCode::from_normalised(text)
@@ -57,8 +57,8 @@ impl CodeForm {
         }
     }
 
-    /// Whether texts of which each is a code by itself make one of these parts in a row when they follow one another: no mark of `text`
-    /// moves to, or merges with, what is before it.
+    /// Whether texts that are valid codes by themselves can be concatenated without interacting: no mark of `text` moves to, or
+    /// merges with, what is before it.
     pub fn stands_alone(self, text: &str) -> bool {
         match self {
             CodeForm::CaseFolded => true,
@@ -67,7 +67,7 @@ impl CodeForm {
     }
 }
 
-/// A form as it is recorded, with the version of Unicode whose characters can be in a code.
+/// A form as it is recorded, with the version of Unicode that defines the characters of a code.
 #[wire_format(Copy)]
 pub struct RecordedForm {
     /// The form's number.
@@ -90,7 +90,7 @@ impl RecordedForm {
     /// The form.
     ///
     /// # Errors
-    /// When this program does not know it. Another form must not be taken for it: spent codes could be read as others.
+    /// When this program does not know it. It must not guess: spent codes could be taken for others.
     pub fn known(self) -> Result<CodeForm, UnknownForm> {
         self.supported().ok_or(UnknownForm(self))
     }
@@ -101,7 +101,7 @@ impl RecordedForm {
     }
 }
 
-/// A form that this program does not know, or only with fewer characters.
+/// A form that this program does not know, or knows with fewer characters only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("codes are compared in {0}, which this program does not know; use the version of scrip that the engine has")]
 pub struct UnknownForm(pub RecordedForm);
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_comes_back_from_its_number() {
+    fn a_form_is_found_by_its_number() {
         for form in [CodeForm::CaseFolded, CodeForm::Canonical] {
             assert_eq!(CodeForm::from_number(form as u8), Some(form));
             assert_eq!(RecordedForm::of(form).supported(), Some(form));
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(RecordedForm { form: 2, unicode: [15, 1, 0] }.supported(), Some(CodeForm::Canonical));
     }
 
-    /// Everything that a form says of every character: what it is alone, after an i, and before a dot above.
+    /// Everything that a form does with every character: alone, after an i, and before a dot above.
     fn digest(form: CodeForm) -> String {
         let (mut hasher, mut bytes, mut text) = (blake3::Hasher::new(), Vec::new(), String::new());
         for c in (0..=u32::from(char::MAX)).filter_map(char::from_u32) {
@@ -166,16 +166,17 @@ mod tests {
         hasher.finalize().to_hex().to_string()
     }
 
-    /// K9: what codes normalise to never changes under a recorded form, or spent codes could be read as others. If this test fails after a
-    /// newer compiler or dependency, that has other Unicode data: make the difference a form of its own, and leave these digests as they are.
+    /// K9: the normal forms of codes never change under a recorded form, or spent codes could be taken for others. If this test
+    /// fails after an update of the compiler or a dependency, that has other Unicode data: make the difference a form of its own,
+    /// and leave these digests as they are.
     #[test]
-    fn the_canonical_form_says_of_every_character_what_it_always_said() {
+    fn the_canonical_form_of_every_character_never_changes() {
         assert_eq!(digest(CodeForm::Canonical), "23c2e4737c07c6a808a4b13cbc81eff0b3baafa865d694a42b40b0ead235811a");
     }
 
-    /// K9: the same, of the form of the first journals.
+    /// K9: the same for the form of the first journals.
     #[test]
-    fn the_case_folded_form_says_of_every_character_what_it_always_said() {
+    fn the_case_folded_form_of_every_character_never_changes() {
         assert_eq!(digest(CodeForm::CaseFolded), "5ea3f6ee84cd52f89e11c1d7be479865592965f3bb1da69efe60407a2b31a14f");
     }
 }

@@ -1,4 +1,4 @@
-//! Codes as they are compared, and what is wrong with a text that cannot be one.
+//! Normalising codes, and why a text is not a valid code.
 
 mod canonical;
 mod case_folded;
@@ -14,37 +14,37 @@ pub use normalised::NormalisedCode;
 /// The most bytes that a code has after normalisation (UTF-8).
 pub const CODE_BYTES_MAX: usize = 64;
 
-/// The most bytes of a code as it is written (UTF-8), after what surrounds it is taken off. Compatibility characters have at most four
-/// bytes for each byte of their normalised form. Lists keep codes as they are written, so this bounds what a stored code costs.
+/// The most bytes of a code as it is written (UTF-8), after trimming. Compatibility characters have at most four bytes for each
+/// byte of their normalised form. Lists store codes as they are written, so this bounds the cost of a stored code.
 pub const TEXT_BYTES_MAX: usize = 4 * CODE_BYTES_MAX;
 
-/// The normalised form of a text, in the form of a new organisation; [`CodeForm::normalise`] has that of any organisation.
+/// The normalised form of a text, in the form of a new organisation; [`CodeForm::normalise`] does it for any organisation.
 ///
 /// # Errors
-/// When it cannot be a code, with the reason and the place.
+/// When it is not a valid code, with the reason and the position.
 #[inline]
 pub fn normalise(text: &str) -> Result<NormalisedCode, InvalidCode> {
     CodeForm::CURRENT.normalise(text)
 }
 
-/// Takes off what surrounds a code, in the form of a new organisation; as [`CodeForm::trim`].
+/// Trims a code, in the form of a new organisation; see [`CodeForm::trim`].
 pub fn trim(text: &str) -> &str {
     CodeForm::CURRENT.trim(text)
 }
 
-/// Why a text cannot be a code. Positions count characters from 1, after what surrounds the text is taken off.
+/// Why a text is not a valid code. Positions count characters from 1, after trimming.
 #[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum InvalidCode {
-    /// Nothing is left after white space is taken off.
+    /// Nothing is left after trimming.
     Empty = 0,
-    /// A control or other invisible character stands in it. Only said of codes in the form [`CodeForm::CaseFolded`].
+    /// It contains a control or other invisible character. Only reported in the form [`CodeForm::CaseFolded`].
     ControlCharacter {
         /// Where.
         at: u32,
     } = 1,
-    /// White space stands inside it.
+    /// It contains white space.
     InnerWhiteSpace {
         /// Where.
         at: u32,
@@ -54,15 +54,15 @@ pub enum InvalidCode {
         /// Its length in bytes of UTF-8.
         bytes: u32,
     } = 3,
-    /// An invisible character is inside it.
+    /// It contains an invisible character.
     Invisible(CharacterAt) = 4,
-    /// A character inside it is not assigned, or for private use: programs do not agree on what it is.
+    /// It contains a character that is unassigned, or for private use: programs do not agree on what it is.
     Unassigned(CharacterAt) = 5,
-    /// A character inside it is a space with a mark, as U+00B4 is: normalised, it would be two words.
+    /// It contains a space with a mark, such as U+00B4: normalised, it would be two words.
     HasSpace(CharacterAt) = 6,
 }
 
-/// These stand in lines of records: a row with more bytes would make older journals unreadable.
+/// These are stored in lines of records: a larger row would make older journals unreadable.
 const _: () = assert!(size_of::<ArchivedInvalidCode>() == 5);
 
 impl fmt::Display for InvalidCode {
@@ -79,16 +79,16 @@ impl fmt::Display for InvalidCode {
     }
 }
 
-/// A character of a text and where it is, in four bytes.
+/// A character of a text and its position, in four bytes.
 #[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(into = "ShownCharacter", try_from = "ShownCharacter")]
 pub struct CharacterAt(u32);
 
-/// How many bits of a [`CharacterAt`] the character has; its place has the others.
+/// How many bits of a [`CharacterAt`] the character takes; the rest is its position.
 const CHARACTER_BITS: u32 = 21;
 
 impl CharacterAt {
-    /// A character and its place, counted from 1. A place past [`TEXT_BYTES_MAX`] is cut to 2,047.
+    /// A character and its position, counted from 1. Positions above [`TEXT_BYTES_MAX`] saturate at 2,047.
     pub const fn new(c: char, at: u32) -> CharacterAt {
         let at = if at < 1 << (32 - CHARACTER_BITS) { at } else { (1 << (32 - CHARACTER_BITS)) - 1 };
         CharacterAt(at << CHARACTER_BITS | c as u32)
@@ -99,7 +99,7 @@ impl CharacterAt {
         self.0 & ((1 << CHARACTER_BITS) - 1)
     }
 
-    /// Its place, counted from 1.
+    /// Its position, counted from 1.
     pub const fn at(self) -> u32 {
         self.0 >> CHARACTER_BITS
     }
@@ -112,7 +112,7 @@ impl fmt::Display for CharacterAt {
     }
 }
 
-/// As it is in JSON.
+/// The JSON form.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct ShownCharacter {
     at: u32,
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_character_and_its_place_come_back() {
+    fn a_character_and_its_position_round_trip() {
         for (c, at) in [('\u{0}', 1), ('\u{200b}', 3), (char::MAX, TEXT_BYTES_MAX as u32)] {
             let which = CharacterAt::new(c, at);
             assert_eq!((which.character(), which.at()), (c.into(), at));

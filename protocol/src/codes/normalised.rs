@@ -1,12 +1,12 @@
-//! A code in the form in which codes are compared.
+//! A code in its normalised form.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use super::CODE_BYTES_MAX;
 
-/// A normalised code: 1 to [`CODE_BYTES_MAX`] bytes of UTF-8, held in place so that no command allocates for it.
-/// [`normalise`](super::normalise) makes it.
+/// A normalised code: 1 to [`CODE_BYTES_MAX`] bytes of UTF-8, stored inline so that no command allocates for it. Created by
+/// [`normalise`](super::normalise).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct NormalisedCode {
     length: u8,
@@ -14,7 +14,7 @@ pub struct NormalisedCode {
 }
 
 impl NormalisedCode {
-    /// Takes a text that is normalised already; `None` where it is empty or too long.
+    /// Wraps a text that is normalised already; `None` if it is empty or too long.
     #[inline]
     pub fn from_normalised(text: &str) -> Option<NormalisedCode> {
         if text.is_empty() || text.len() > CODE_BYTES_MAX {
@@ -25,7 +25,7 @@ impl NormalisedCode {
         Some(NormalisedCode { length: text.len() as u8, bytes })
     }
 
-    /// Makes the letters of a text in ASCII small.
+    /// Lowercases the ASCII letters.
     #[inline]
     pub(super) fn make_ascii_lowercase(&mut self) {
         self.bytes.make_ascii_lowercase();
@@ -44,7 +44,7 @@ impl NormalisedCode {
     }
 }
 
-/// By the text alone: what is behind it is always the same.
+/// Compares the text alone: the bytes after it are always the same.
 impl Hash for NormalisedCode {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {

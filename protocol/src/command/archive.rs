@@ -1,8 +1,8 @@
 //! Archive and restore, of campaigns and of single codes (X1 to X6, A4 to A6).
 //!
-//! An archived code is not taken, and its value is free for other campaigns. A code is archived with its campaign or by itself;
-//! restoring the campaign brings back only the former, and of these only the ones whose value no other campaign has taken meanwhile. The
-//! others stay archived until it is free, and the campaign may be restored again for them.
+//! An archived code cannot be redeemed, and its value is free for other campaigns. A code is archived with its campaign or by
+//! itself. Restoring the campaign restores only the codes archived with it, and of these only the ones whose value no other
+//! campaign has taken meanwhile. The others stay archived; restore the campaign again once their values are free.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub struct ArchiveCampaign {
 pub enum ArchiveCampaignOutcome {
     /// It is archived.
     Archived {
-        /// How many codes were archived by it.
+        /// How many codes this archived.
         codes: u32,
     } = 0,
     /// There is no such campaign.
@@ -36,22 +36,22 @@ pub enum ArchiveCampaignOutcome {
 /// The record of an archived campaign.
 #[wire_format]
 pub struct CampaignArchived {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
-    /// How many codes were archived by it.
+    /// How many codes this archived.
     pub codes: u32,
 }
 
 impl CampaignArchived {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> ArchiveCampaignOutcome {
         ArchiveCampaignOutcome::Archived { codes: self.codes }
     }
 }
 
-/// The request to restore an archived campaign, or what was left of it at an earlier restoring (A6).
+/// The request to restore an archived campaign, or the codes that an earlier restore left archived (A6).
 #[wire_format(serde::Deserialize)]
 pub struct RestoreCampaign {
     /// The campaign.
@@ -66,7 +66,7 @@ pub const CONFLICTS_SHOWN: usize = 1_000;
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RestoreCampaignOutcome {
-    /// It is not archived any more, but for the codes in conflict (X5).
+    /// It is no longer archived, except for the codes in conflict (X5).
     Restored {
         /// How many codes were restored.
         restored: u32,
@@ -77,11 +77,11 @@ pub enum RestoreCampaignOutcome {
     } = 0,
     /// There is no such campaign.
     UnknownCampaign = 1,
-    /// Neither it is archived, nor any of its codes for its sake.
+    /// Neither the campaign nor any code archived with it is archived.
     NotArchived = 2,
 }
 
-/// A code that cannot be restored, because another campaign holds it.
+/// A code that cannot be restored because another campaign holds it.
 #[wire_format]
 pub struct CodeConflict {
     /// Which of the campaign's codes, counted from 0 in the order of adding.
@@ -95,36 +95,36 @@ pub struct CodeConflict {
 /// The record of a restored campaign.
 #[wire_format]
 pub struct CampaignRestored {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
-    /// How many codes are restored: those archived with the campaign, but for the ones in conflict.
+    /// How many codes are restored: those archived with the campaign, except the ones in conflict.
     pub restored: u32,
-    /// The codes that stay archived, by slot, ascending.
+    /// The codes that stay archived: their slots, ascending.
     pub conflicts: Vec<u32>,
     /// The first of them, as answered.
     pub first: Vec<CodeConflict>,
 }
 
 impl CampaignRestored {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> RestoreCampaignOutcome {
         let conflicts = self.conflicts.len() as u32;
         RestoreCampaignOutcome::Restored { restored: self.restored, conflicts, first: self.first.clone() }
     }
 }
 
-/// The request to archive single codes of a campaign (X2), by themselves: restoring the campaign does not bring them back (A5).
+/// The request to archive single codes of a campaign (X2). Restoring the campaign does not restore them (A5).
 #[wire_format(serde::Deserialize)]
 pub struct ArchiveCodes {
     /// The campaign.
     pub campaign: CampaignId,
-    /// The codes as they are typed, [`LINES_MAX`](crate::command::LINES_MAX) at the most. Blank ones are ignored.
+    /// The codes as they are typed, at most [`LINES_MAX`](crate::command::LINES_MAX). Blank ones are ignored.
     pub codes: CodeTexts,
 }
 
-/// The request to restore single codes of a campaign (A6), however they came to be archived.
+/// The request to restore single codes of a campaign (A6), whether they were archived by themselves or with the campaign.
 #[wire_format(serde::Deserialize)]
 pub struct RestoreCodes {
     /// The campaign.
@@ -133,16 +133,16 @@ pub struct RestoreCodes {
     pub codes: CodeTexts,
 }
 
-/// The answer to [`ArchiveCodes`], in order of precedence. Codes that cannot be archived are skipped, and the rest is.
+/// The answer to [`ArchiveCodes`], in order of precedence. Codes that cannot be archived are skipped; the others are archived.
 #[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ArchiveCodesOutcome {
-    /// What could be archived is.
+    /// Every code that could be archived is archived.
     Archived {
         /// How many codes.
         codes: u32,
-        /// The others, with the reason; lines count the codes given, from 1.
+        /// The codes that were skipped, with the reason; lines number the codes of the request from 1.
         skipped: Vec<SkippedLine>,
     } = 0,
     /// There is no such campaign.
@@ -153,21 +153,21 @@ pub enum ArchiveCodesOutcome {
     TooManyLines = 3,
 }
 
-/// The answer to [`RestoreCodes`], in order of precedence. Codes that cannot be restored are skipped, and the rest is.
+/// The answer to [`RestoreCodes`], in order of precedence. Codes that cannot be restored are skipped; the others are restored.
 #[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RestoreCodesOutcome {
-    /// What could be restored is.
+    /// Every code that could be restored is restored.
     Restored {
         /// How many codes.
         codes: u32,
-        /// The others, with the reason; lines count the codes given, from 1.
+        /// The codes that were skipped, with the reason; lines number the codes of the request from 1.
         skipped: Vec<SkippedLine>,
     } = 0,
     /// There is no such campaign.
     UnknownCampaign = 1,
-    /// The campaign is archived: it is restored first.
+    /// The campaign is archived; restore it first.
     CampaignArchived = 2,
     /// No code was given.
     CodesMissing = 3,
@@ -178,18 +178,18 @@ pub enum RestoreCodesOutcome {
 /// The record of codes that were archived by themselves.
 #[wire_format]
 pub struct CodesArchived {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
-    /// The codes, by slot, ascending.
+    /// The archived codes' slots, ascending.
     pub slots: Vec<u32>,
-    /// The codes that were not.
+    /// The codes that were skipped.
     pub skipped: Vec<SkippedLine>,
 }
 
 impl CodesArchived {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> ArchiveCodesOutcome {
         ArchiveCodesOutcome::Archived { codes: self.slots.len() as u32, skipped: self.skipped.clone() }
     }
@@ -198,18 +198,18 @@ impl CodesArchived {
 /// The record of codes that were restored by themselves.
 #[wire_format]
 pub struct CodesRestored {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
-    /// The codes, by slot, ascending.
+    /// The restored codes' slots, ascending.
     pub slots: Vec<u32>,
-    /// The codes that were not.
+    /// The codes that were skipped.
     pub skipped: Vec<SkippedLine>,
 }
 
 impl CodesRestored {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> RestoreCodesOutcome {
         RestoreCodesOutcome::Restored { codes: self.slots.len() as u32, skipped: self.skipped.clone() }
     }

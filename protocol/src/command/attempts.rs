@@ -1,9 +1,9 @@
-//! Refused attempts that leave no record, told beside the journal (Z13).
+//! Refused attempts that leave no record, reported outside the journal (Z13).
 //!
-//! A redemption or a hold that is decided leaves a record, refused or not. What is refused before that, because of the request's id, the
-//! caller's role or clubs, or too many misses, leaves none: writing one would let anybody fill the disk. The engine keeps the newest
-//! [`ATTEMPTS_KEPT`] of these in memory for whoever watches. They are not durable: they are gone with the process, and those that come
-//! faster than [`ATTEMPTS_PER_SECOND`] are only counted.
+//! Every redemption or hold that the engine decides leaves a record, refused or not. A request refused before that, because of
+//! its id, the caller's role or clubs, or a lockout, leaves none: writing one would let anybody fill the disk. The engine keeps
+//! the newest [`ATTEMPTS_KEPT`] of these in memory for watchers. They are lost when the process ends, and those above
+//! [`ATTEMPTS_PER_SECOND`] are only counted.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,16 +12,16 @@ use crate::ids::{ClientId, ClubId, CredentialId, InvalidId, Position, RequestId,
 use crate::network::ClientNetwork;
 use crate::refusal::Refusal;
 
-/// How many attempts are kept; the oldest go first.
+/// How many attempts are kept; the oldest are discarded first.
 pub const ATTEMPTS_KEPT: usize = 65_536;
 
-/// How many attempts of a second are kept. Further ones are counted as lost.
+/// How many attempts of one second are kept. Further ones are counted as lost.
 pub const ATTEMPTS_PER_SECOND: u64 = 10_000;
 
-/// How many attempts one frame has at the most.
+/// Maximum number of attempts in one frame.
 pub const ATTEMPTS_PER_FRAME: usize = 256;
 
-/// One run of an engine's process: a random number. Attempts are numbered anew in each; 0 is none.
+/// One run of an engine's process: a random number. Each run numbers its attempts from 1; 0 is no run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct RunId(pub u128);
 
@@ -29,7 +29,7 @@ impl RunId {
     /// A new one.
     ///
     /// # Panics
-    /// When the operating system has no random numbers to give.
+    /// When the operating system cannot provide random numbers.
     pub fn random() -> RunId {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).expect("the operating system has a random generator");
@@ -55,14 +55,14 @@ impl FromStr for RunId {
 
 serde_as_text!(RunId);
 
-/// The request for refused attempts that left no record. It is answered by many frames, each a [`WatchAttemptsOutcome`].
+/// The request for refused attempts that left no record. The answer is many frames, each a [`WatchAttemptsOutcome`].
 #[wire_format(serde::Deserialize)]
 pub struct WatchAttempts {
-    /// The newest attempt that is known already; 0 for none.
+    /// The newest attempt that the caller already has; 0 for none.
     pub after: u64,
-    /// The run that it is of. Where the engine is in another one, it begins with the oldest attempt that it keeps.
+    /// The run that `after` belongs to. If the engine is in another run, it begins with the oldest attempt that it keeps.
     pub run: RunId,
-    /// Whether to stay and send what comes from now on.
+    /// Whether to stay connected and send new attempts.
     pub follow: bool,
 }
 
@@ -71,9 +71,9 @@ pub struct WatchAttempts {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum WatchAttemptsOutcome {
-    /// Attempts, in order. The first part may be without any: it tells the run.
+    /// Attempts, in order. The first part may be empty: it identifies the run.
     Attempts(Attempts) = 0,
-    /// All that was there has been sent, and nothing follows.
+    /// Everything there was has been sent, and nothing follows.
     End = 1,
 }
 
@@ -82,8 +82,8 @@ pub enum WatchAttemptsOutcome {
 pub struct Attempts {
     /// The run.
     pub run: RunId,
-    /// How many of the numbers after the last part, or after what was asked for, up to `through` are not here: they came too fast, or had
-    /// to make room for newer ones.
+    /// How many attempts between the last part, or the requested start, and `through` are missing: they exceeded the rate, or
+    /// newer ones replaced them.
     pub lost: u64,
     /// The number to continue after.
     pub through: u64,
@@ -94,25 +94,25 @@ pub struct Attempts {
 /// A refused attempt that left no record. The engine did not execute it.
 #[wire_format]
 pub struct Attempt {
-    /// Its number in its run, from 1. Attempts that were lost have had one as well.
+    /// Its number in its run, from 1. Lost attempts have numbers as well.
     pub sequence: u64,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// The newest durable record at that time.
     pub after: Position,
-    /// The word of the command, as in `redeem`.
+    /// The word of the command, such as `redeem`.
     pub command: String,
-    /// Who asked.
+    /// Who sent it.
     pub credential: CredentialId,
     /// The request's id; 0 for a command that has none.
     pub request: RequestId,
-    /// For whom, where the command names one and was looked at.
+    /// For which client, if the command names one and the engine got as far as reading it.
     pub client: Option<ClientId>,
-    /// Where, likewise.
+    /// At which club, likewise.
     pub club: Option<ClubId>,
-    /// The code as it is compared, where the command is about one that can be a code.
+    /// The normalised code, if the command is about one that can be a code.
     pub code: Option<String>,
-    /// Where the client called from, as far as that is known.
+    /// The client's network, if known.
     pub network: ClientNetwork,
     /// Why it was refused.
     pub refusal: Refusal,
@@ -124,7 +124,7 @@ mod tests {
     use crate::command::{HoldOutcome, RedeemOutcome};
 
     #[test]
-    fn runs_are_written_as_they_are_read() {
+    fn run_ids_round_trip_as_text() {
         let run = RunId::random();
         assert_eq!(run.to_string().parse(), Ok(run));
         for text in ["", "7", "+0000000000000000000000000000007", "zz"] {
@@ -132,7 +132,7 @@ mod tests {
         }
     }
 
-    /// What metrics and reports name by a word is named by one alone.
+    /// Words in metrics and reports are unique.
     #[test]
     fn words_of_outcomes_and_refusals_are_unique_and_found_by_their_numbers() {
         for words in [&RedeemOutcome::WORDS[..], &HoldOutcome::WORDS, &Refusal::WORDS] {

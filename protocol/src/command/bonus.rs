@@ -1,4 +1,4 @@
-//! The bonus account by hand: credits, write-offs, payments, and what is given back of a payment (B1 to B4, B6).
+//! Manual operations of the bonus account: credits, write-offs, payments and refunds of payments (B1 to B4, B6).
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct CreditBonus {
     pub club: Option<ClubId>,
     /// How much: more than 0.
     pub amount: Money,
-    /// By whom, and what they say of it.
+    /// By whom, and their comment.
     #[serde(default)]
     pub note: Note,
 }
@@ -31,25 +31,25 @@ pub struct WriteOffBonus {
     /// Where, if anywhere.
     #[serde(default)]
     pub club: Option<ClubId>,
-    /// How much: more than 0, and no more than there is (A30).
+    /// How much: more than 0, and at most the balance (A30).
     pub amount: Money,
-    /// By whom, and what they say of it.
+    /// By whom, and their comment.
     #[serde(default)]
     pub note: Note,
 }
 
-/// The request to pay with bonuses (B1). Asked for by a gateway, it is the app's payment; by a cashier, the cashier's (B3).
+/// The request to pay with bonuses (B1). Sent by a gateway, it is a payment in the app; sent by a cashier, one at the till (B3).
 #[wire_format(serde::Deserialize)]
 pub struct PayBonus {
     /// Who pays.
     pub client: ClientId,
     /// Where.
     pub club: ClubId,
-    /// How much: more than 0, and no more than there is (A30).
+    /// How much: more than 0, and at most the balance (A30).
     pub amount: Money,
     /// What for.
     pub paid_for: PaidFor,
-    /// By whom, and what they say of it.
+    /// By whom, and their comment.
     #[serde(default)]
     pub note: Note,
 }
@@ -78,23 +78,23 @@ pub enum BonusOutcome {
     InvalidNote(InvalidNote) = 2,
     /// The organisation has no such club.
     UnknownClub = 3,
-    /// Nobody of that id is registered.
+    /// Unknown client.
     UnknownClient = 4,
-    /// The client has less than that (A30). Nothing is done.
+    /// The client's balance is less than the amount (A30). Nothing is done.
     Overdraft {
         /// The client's bonus balance.
         balance: Money,
     } = 5,
-    /// The client's balance would pass what an amount can hold.
+    /// The client's balance would overflow.
     AmountLimit = 6,
 }
 
-/// What was done to a bonus balance.
+/// The result of an operation on a bonus balance.
 #[wire_format(Copy, serde::Deserialize)]
 pub struct BonusDone {
-    /// The operation's id: where it stands in the journal.
+    /// The operation's id: its position in the journal.
     pub operation: Position,
-    /// What it is called in reports.
+    /// Its label in reports.
     pub label: Label,
     /// How much.
     pub amount: Money,
@@ -102,8 +102,8 @@ pub struct BonusDone {
     pub balance: Money,
 }
 
-/// The request to give back what was paid with bonuses, or some of it. A gateway gives back payments of its own credential; a cashier
-/// or an operator any.
+/// The request to refund a bonus payment, in full or in part. A gateway can refund payments of its own credential; cashiers and
+/// operators can refund any.
 #[wire_format(serde::Deserialize)]
 pub struct RefundBonus {
     /// The payment.
@@ -111,7 +111,7 @@ pub struct RefundBonus {
     /// How much; none for what is left of it.
     #[serde(default)]
     pub amount: Option<Money>,
-    /// By whom, and what they say of it.
+    /// By whom, and their comment.
     #[serde(default)]
     pub note: Note,
 }
@@ -121,29 +121,29 @@ pub struct RefundBonus {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RefundBonusOutcome {
-    /// It is given back.
+    /// It is refunded.
     Done(BonusDone) = 0,
     /// The amount is not more than 0.
     InvalidAmount = 1,
     /// The note passes a limit.
     InvalidNote(InvalidNote) = 2,
-    /// The journal is kept from this position on only, so that what stood before it cannot be given back any more.
+    /// The journal begins at this position; earlier payments can no longer be refunded.
     NotKept {
         /// The first position that is kept.
         first: Position,
     } = 6,
     /// There is no such payment, or it is another credential's.
     UnknownPayment = 3,
-    /// That is more than is left of the payment, which is nothing where all of it was given back.
+    /// The amount exceeds what is left of the payment. Nothing is left of a payment that was refunded in full.
     MoreThanLeft {
         /// What is left of it.
         left: Money,
     } = 4,
-    /// The client's balance would pass what an amount can hold.
+    /// The client's balance would overflow.
     AmountLimit = 5,
 }
 
-/// What became of a bonus balance, and why.
+/// What kind of bonus operation a record is.
 #[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -154,17 +154,17 @@ pub enum BonusOperation {
     WriteOff = 2,
     /// Paid.
     Payment(PaidFor) = 3,
-    /// Given back, of a payment.
+    /// Refunded, of a payment.
     Refund {
         /// The payment.
         payment: Position,
     } = 4,
 }
 
-/// The record of a bonus operation that is neither a rule's nor a code's.
+/// The record of a bonus operation that neither a rule nor a code caused.
 #[wire_format]
 pub struct BonusChanged {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// What it is.
     pub operation: BonusOperation,
@@ -174,18 +174,18 @@ pub struct BonusChanged {
     pub client: ClientId,
     /// Where, if anywhere.
     pub club: Option<ClubId>,
-    /// How much: more than 0, whichever way it goes.
+    /// How much: more than 0, for credits and debits alike.
     pub amount: Money,
     /// The client's bonus balance after it.
     pub balance: Money,
-    /// What was said of it.
+    /// The comment.
     pub comment: String,
     /// Its tags.
     pub tags: Vec<String>,
 }
 
 impl BonusOperation {
-    /// What it is called in reports (B3).
+    /// Its label in reports (B3).
     pub const fn label(self) -> Label {
         match self {
             BonusOperation::Credit => Label::BonusCredit,
@@ -197,7 +197,7 @@ impl BonusOperation {
 }
 
 impl BonusChanged {
-    /// What it did, standing at `position`.
+    /// The result, for the record at `position`.
     pub fn done(&self, position: Position) -> BonusDone {
         BonusDone { operation: position, label: self.operation.label(), amount: self.amount, balance: self.balance }
     }

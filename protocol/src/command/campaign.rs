@@ -9,20 +9,21 @@ use std::fmt;
 
 /// The terms of a campaign (C2).
 ///
-/// Of its four limits each is exact: of many who ask for what is left, just so many get it, through whichever codes (Z5). A use that
-/// is held counts against each, with the amount that it was held for, until it is confirmed, is released or expires (Z1); a refund
-/// gives its use back to each, and to the budget what it could take back (Z2). A limit may be changed at any time. Lowered below
-/// what is taken, it takes nothing away: nothing more is had until enough has come back, and a hold is confirmed within its time all
-/// the same, because it is a promise. Raised or taken away, there is more at once.
+/// Each of the four limits is exact: however many clients compete for what is left, through whichever codes, exactly that many
+/// succeed (Z5). A held use counts against each limit, with the amount of its hold, until it is confirmed, is released or expires
+/// (Z1). A refund returns its use to each limit, and to the budget what it could collect (Z2). A limit may be changed at any
+/// time. Lowering it below what is already used takes nothing away: further redemptions are refused until enough has been
+/// refunded, but open holds can still be confirmed in time, because a hold is a promise. Raising or removing a limit takes effect
+/// at once.
 #[wire_format(serde::Deserialize)]
 pub struct Terms {
     /// An internal label: 1 to [`NAME_BYTES_MAX`] bytes.
     pub name: String,
     /// The bonus for each activation: more than 0.
     pub amount: Money,
-    /// The clubs where its codes are taken, ascending; empty for all.
+    /// The clubs where its codes are accepted, ascending; empty for all.
     pub clubs: Vec<ClubId>,
-    /// When the period starts, in milliseconds since 1970. The period informs; it stops redemption only where it is enforced (C8, A1).
+    /// When the period starts, in milliseconds since 1970. The period is informational unless it is enforced (C8, A1).
     pub starts_ms: Option<u64>,
     /// When the period ends, in milliseconds since 1970: its last moment.
     pub ends_ms: Option<u64>,
@@ -30,21 +31,22 @@ pub struct Terms {
     pub enforce_period: bool,
     /// How often one code may be activated; none for no limit (D3).
     pub activations_per_code_max: Option<u32>,
-    /// How often one client may activate codes of this campaign; none for no limit (A11). Activations are counted from when it was first
-    /// set, and on even while there is none again; what was held at that moment counts, and what was activated before it does not.
+    /// How often one client may activate codes of this campaign; none for no limit (A11). Counting starts when a limit is first
+    /// set and goes on even if it is removed. Holds open at that moment count; earlier activations do not.
     pub activations_per_client_max: Option<u32>,
     /// How many activations there may be in all; none for no limit (Z5).
     pub activations_max: Option<u64>,
-    /// How much may be credited in all; none for no limit (Z5). The last use is had while the whole bonus fits into what is left.
+    /// How much may be credited in all; none for no limit (Z5). A redemption succeeds only if its whole bonus fits into what is
+    /// left.
     pub budget: Option<Money>,
     /// The campaign is low on stock when fewer codes than this can still be activated (Z16); none for never.
     pub low_stock: Option<u32>,
-    /// The toggle: whether codes are taken (C7).
+    /// The toggle: whether codes are accepted (C7).
     pub active: bool,
 }
 
 impl Terms {
-    /// The terms of a campaign that is switched on, in every club, without period or limits.
+    /// Terms of a campaign that is switched on, in every club, without period or limits.
     pub fn new(name: impl Into<String>, amount: Money) -> Terms {
         Terms {
             name: name.into(),
@@ -62,7 +64,7 @@ impl Terms {
         }
     }
 
-    /// Whether a time lies within the period; any does where there is none.
+    /// Whether a time lies within the period; always true without one.
     pub fn is_in_period(&self, now_ms: u64) -> bool {
         self.starts_ms.is_none_or(|starts| starts <= now_ms) && self.ends_ms.is_none_or(|ends| now_ms <= ends)
     }
@@ -86,9 +88,9 @@ pub enum InvalidTerms {
     Budget = 3,
     /// The period ends before it starts.
     PeriodReversed = 4,
-    /// A period is to be enforced, and there is none.
+    /// A period is to be enforced, but there is none.
     PeriodMissing = 5,
-    /// More clubs are named than a campaign may name.
+    /// Too many clubs are named.
     TooManyClubs = 6,
     /// The organisation has no such club.
     UnknownClub(ClubId) = 7,
@@ -116,13 +118,13 @@ impl fmt::Display for InvalidTerms {
 pub struct CreateCampaign {
     /// The terms.
     pub terms: Terms,
-    /// One entry for each line of the list of codes, [`LINES_MAX`](crate::command::LINES_MAX) at the most. Blank ones are ignored.
+    /// One entry for each line of the list of codes, at most [`LINES_MAX`](crate::command::LINES_MAX). Blank ones are ignored.
     pub lines: CodeTexts,
-    /// What is to become of the others when a line cannot be added.
+    /// What to do with the other lines if one cannot be added.
     pub on_conflict: OnConflict,
 }
 
-/// The answer to [`CreateCampaign`], in order of precedence. Whatever is refused, nothing is created.
+/// The answer to [`CreateCampaign`], in order of precedence. A refusal creates nothing.
 #[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -131,16 +133,16 @@ pub enum CreateCampaignOutcome {
     Created {
         /// Its number.
         campaign: CampaignId,
-        /// What became of the codes.
+        /// The report on the codes.
         codes: CodesReport,
     } = 0,
-    /// The terms cannot be had.
+    /// The terms are invalid.
     InvalidTerms(InvalidTerms) = 1,
     /// The list holds no code at all (C3).
     CodesMissing = 2,
     /// The list has more than [`LINES_MAX`](crate::command::LINES_MAX) lines.
     TooManyLines = 3,
-    /// Lines cannot be added, and skipping them was not asked for (A3).
+    /// Lines cannot be added, and the request does not skip them (A3).
     Conflicts(Vec<SkippedLine>) = 4,
     /// The list holds more codes than a campaign may have (A2).
     TooManyCodes(CodeLimit) = 5,
@@ -181,7 +183,7 @@ const TOO_MANY_LINES: &str = "refused: the list is too long for one request; sen
 /// The record of a created campaign.
 #[wire_format]
 pub struct CampaignCreated {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The number given.
     pub campaign: CampaignId,
@@ -194,7 +196,7 @@ pub struct CampaignCreated {
 }
 
 impl CampaignCreated {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> CreateCampaignOutcome {
         CreateCampaignOutcome::Created {
             campaign: self.campaign,
@@ -217,7 +219,7 @@ pub struct SwitchCampaign {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum SwitchCampaignOutcome {
-    /// It is on or off, as asked.
+    /// It is on or off, as requested.
     Switched {
         /// Whether it is on.
         active: bool,
@@ -239,7 +241,7 @@ impl fmt::Display for SwitchCampaignOutcome {
 /// The record of a campaign switched on or off.
 #[wire_format]
 pub struct CampaignSwitched {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
@@ -248,14 +250,14 @@ pub struct CampaignSwitched {
 }
 
 impl CampaignSwitched {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> SwitchCampaignOutcome {
         SwitchCampaignOutcome::Switched { active: self.active }
     }
 }
 
-/// The request to change some of a campaign's terms. What is `None` stays; `Some(None)` takes a limit away. What is changed holds for
-/// later activations only (A8).
+/// The request to change some of a campaign's terms. `None` leaves a term as it is; `Some(None)` removes a limit. Changes apply
+/// to later activations only (A8).
 #[derive(Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct UpdateCampaign {
     /// The campaign.
@@ -285,7 +287,7 @@ pub struct UpdateCampaign {
 }
 
 impl UpdateCampaign {
-    /// The terms as they are after the change.
+    /// The terms after the change.
     pub fn applied_to(&self, terms: &Terms) -> Terms {
         fn either<T: Clone>(changed: &Option<T>, kept: &T) -> T {
             changed.as_ref().unwrap_or(kept).clone()
@@ -312,11 +314,11 @@ impl UpdateCampaign {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum UpdateCampaignOutcome {
-    /// The terms are these now.
+    /// The terms now.
     Updated(Terms) = 0,
     /// There is no such campaign.
     UnknownCampaign = 1,
-    /// The terms that it would have cannot be had. Nothing is changed.
+    /// The resulting terms are invalid. Nothing is changed.
     InvalidTerms(InvalidTerms) = 2,
 }
 
@@ -333,16 +335,16 @@ impl fmt::Display for UpdateCampaignOutcome {
 /// The record of a campaign's changed terms.
 #[wire_format]
 pub struct CampaignUpdated {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
-    /// All its terms as they are now.
+    /// All its terms after the change.
     pub terms: Terms,
 }
 
 impl CampaignUpdated {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> UpdateCampaignOutcome {
         UpdateCampaignOutcome::Updated(self.terms.clone())
     }

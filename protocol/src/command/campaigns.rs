@@ -1,22 +1,22 @@
-//! What is shown of campaigns: one, or a page of them (C1, C6).
+//! Showing campaigns: one, or a page of them (C1, C6).
 
 use crate::command::{CodesBatch, Terms};
 use crate::ids::{CampaignId, ClubId, Position};
 use crate::money::Money;
 
-/// The request for the campaigns after one that pass a filter, in the order of their numbers. A page ends after [`CAMPAIGNS_PER_PAGE`] of
-/// them, or after [`CAMPAIGNS_LOOKED_AT`] were looked at.
+/// The request for a page of the campaigns that pass a filter, in the order of their numbers. A page ends after
+/// [`CAMPAIGNS_PER_PAGE`] campaigns, or after examining [`CAMPAIGNS_LOOKED_AT`].
 #[wire_format(Default, serde::Deserialize)]
 pub struct ListCampaigns {
-    /// The campaign to continue after; 0 from the first.
+    /// The campaign to continue after; 0 to start from the first.
     pub after: CampaignId,
-    /// Which are shown by their status.
+    /// Filter by status.
     pub status: CampaignFilter,
-    /// Only those in whose names this stands, letter case aside; empty for all.
+    /// Only campaigns whose name contains this text, ignoring case; empty for all.
     pub text: String,
-    /// Only those whose codes are taken at this club; 0 for all.
+    /// Only campaigns whose codes are accepted at this club; 0 for all.
     pub club: ClubId,
-    /// Only those that are low on stock (Z16).
+    /// Only campaigns that are low on stock (Z16).
     pub low_stock: bool,
 }
 
@@ -38,20 +38,20 @@ pub enum CampaignFilter {
     All = 4,
 }
 
-/// How many campaigns an answer to [`ListCampaigns`] holds at the most.
+/// Maximum number of campaigns in an answer to [`ListCampaigns`].
 pub const CAMPAIGNS_PER_PAGE: usize = 100;
 
-/// How many campaigns are looked at for one answer, so that a filter that few pass does not hold up other requests.
+/// How many campaigns are examined for one answer, so that a filter that few pass does not delay other requests.
 pub const CAMPAIGNS_LOOKED_AT: usize = 2_048;
 
 /// The answer to [`ListCampaigns`].
 #[wire_format]
 pub struct ListCampaignsOutcome {
-    /// The page. It may have fewer than the most, or none, and not be the last.
+    /// The page. It may be short, or empty, without being the last.
     pub campaigns: Vec<CampaignCard>,
-    /// Where the next page continues after; none where this is the last.
+    /// Where the next page continues; none on the last page.
     pub next: Option<CampaignId>,
-    /// The journal position that it is as of.
+    /// The journal position of this result.
     pub as_of: Position,
 }
 
@@ -65,7 +65,7 @@ pub struct ShowCampaign {
 /// The answer to [`ShowCampaign`].
 #[wire_format]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "one is made for each question, and lives until it is written")]
+#[expect(clippy::large_enum_variant, reason = "one is created per request, and lives until it is written")]
 #[repr(u8)]
 pub enum ShowCampaignOutcome {
     /// The campaign.
@@ -74,7 +74,7 @@ pub enum ShowCampaignOutcome {
     UnknownCampaign = 1,
 }
 
-/// A campaign with its counters. Refunded activations are taken off again, but for what could not be collected of their bonuses (Z2).
+/// A campaign with its counters. Refunded activations are subtracted, but bonuses that could not be collected stay counted (Z2).
 #[wire_format]
 pub struct CampaignCard {
     /// Its number.
@@ -83,7 +83,7 @@ pub struct CampaignCard {
     pub terms: Terms,
     /// Whether it is switched on, within its period, and not archived (C6).
     pub status_active: bool,
-    /// Whether its codes are taken (A1).
+    /// Whether its codes are accepted (A1).
     pub redeemable: bool,
     /// When it was archived, in milliseconds since 1970.
     pub archived_ms: Option<u64>,
@@ -97,50 +97,50 @@ pub struct CampaignCard {
     pub codes_activated: u32,
     /// How many were never activated and are not archived (A9).
     pub codes_available: u32,
-    /// How many could be activated, one use each ([`Stock::codes_redeemable`]).
+    /// How many codes could be activated, one use each ([`Stock::codes_redeemable`]).
     pub codes_redeemable: u32,
-    /// Whether these are fewer than the terms' threshold (Z16).
+    /// Whether that is below the terms' threshold (Z16).
     pub low_stock: bool,
     /// How many activations there are.
     pub activations: u64,
-    /// How many uses are held at this time (Z1).
+    /// How many uses are held now (Z1).
     pub held: u32,
-    /// The sum of the bonuses credited (A8), less what was taken back.
+    /// The sum of the bonuses credited (A8), less what refunds collected.
     pub issued: Money,
     /// How many activations were refunded.
     pub refunds: u64,
-    /// What refunds could not take back, because it was spent.
+    /// What refunds could not collect, because it was spent.
     pub uncollected: Money,
-    /// From when on activations are counted for each client, in milliseconds since 1970; none where that was never limited.
+    /// Since when activations are counted per client, in milliseconds since 1970; none if there never was a limit per client.
     pub clients_counted_from_ms: Option<u64>,
-    /// The latest addings of codes, newest last, 100 at the most (K9).
+    /// The latest additions of codes, newest last, at most 100 (K9).
     pub added: Vec<CodesBatch>,
-    /// The journal position that it is as of.
+    /// The journal position of this result.
     pub as_of: Position,
-    /// The engine's time that it is as of, in milliseconds since 1970. It goes on while no record comes.
+    /// The engine's time of this result, in milliseconds since 1970. It advances even while no records are written.
     pub as_of_ms: u64,
 }
 
 /// What a campaign has left at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stock {
-    /// How many codes are not archived, by themselves or with the campaign, and have a use left: their activations and the uses of them that
-    /// are held are fewer than the limit per code.
+    /// How many codes are not archived, by themselves or with the campaign, and have a use left: their activations and held uses
+    /// are fewer than the limit per code.
     pub codes_free: u64,
-    /// How many activations there are, refunded ones taken off.
+    /// How many activations there are, less refunded ones.
     pub activations: u64,
     /// How many uses are held.
     pub held: u64,
-    /// The bonuses credited, less what was taken back, in minor units.
+    /// The bonuses credited, less what refunds collected, in minor units.
     pub issued: i128,
     /// The bonuses of the held uses, in minor units.
     pub held_sum: i128,
 }
 
 impl Stock {
-    /// How many codes could be activated, one use each, by clients who have used none: those that have a use left, as far as the campaign's
-    /// limit and its budget reach. Uses that are held are taken. The switch, the period and the clubs do not matter: they say when and where
-    /// codes are accepted, and not how many there are. Low stock (Z16) is measured by it.
+    /// How many codes could be activated, one use each, by clients who have used none: the codes that have a use left, capped by
+    /// what the campaign's limit and budget allow. Held uses count as used. The switch, the period and the clubs do not matter:
+    /// they decide when and where codes are accepted, not how many there are. Low stock (Z16) is measured by this number.
     pub fn codes_redeemable(&self, terms: &Terms) -> u64 {
         let by_limit = terms.activations_max.map(|max| max.saturating_sub(self.activations).saturating_sub(self.held));
         let by_budget = terms.budget.filter(|_| terms.amount.0 > 0).map(|budget| {
@@ -160,7 +160,7 @@ impl Stock {
 mod tests {
     use super::*;
 
-    /// Z16, A9: the least of what codes, limit and budget leave; nothing is left of what was passed.
+    /// Z16, A9: the minimum of what codes, limit and budget leave, and 0 if one of them is exceeded.
     #[test]
     fn the_stock_is_the_least_of_codes_limit_and_budget() {
         let stock = Stock { codes_free: 10, activations: 3, held: 2, issued: 1_500, held_sum: 1_000 };

@@ -1,4 +1,4 @@
-//! Check: what a redemption of these codes would answer now, without any effect (Z6).
+//! Check: what a redemption of these codes would return now, without any effect (Z6).
 
 use crate::command::RedeemOutcome;
 use crate::ids::{CampaignId, ClientId, ClubId, Position};
@@ -15,16 +15,17 @@ pub struct Check {
     pub club: ClubId,
     /// The codes: at most [`CHECK_CODES_MAX`].
     pub codes: Vec<String>,
-    /// The client who asks, where it is one: misses are counted of it (Z9). What the client may do is not looked at.
+    /// The client on whose behalf the codes are checked, if any: failed attempts count against it (Z9). The client's own limits
+    /// are not checked.
     #[serde(default)]
     pub client: Option<ClientId>,
-    /// The network that the client calls from, as far as the gateway knows it: misses are counted of it as well (Z9).
+    /// The client's network, if the gateway knows it: failed attempts count against it as well (Z9).
     #[serde(default)]
     pub network: ClientNetwork,
 }
 
 impl Check {
-    /// A check on behalf of nobody in particular.
+    /// A check without a client.
     pub fn new(club: ClubId, codes: Vec<String>) -> Check {
         Check { club, codes, client: None, network: ClientNetwork::UNKNOWN }
     }
@@ -35,18 +36,18 @@ impl Check {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CheckOutcome {
-    /// One verdict for each code, in the order of asking.
+    /// One verdict for each code, in the order of the request.
     Checked {
         /// The verdicts.
         codes: Vec<CodeChecked>,
-        /// The journal position that they are as of.
+        /// The journal position of the verdicts.
         as_of: Position,
     } = 0,
     /// More than [`CHECK_CODES_MAX`] codes were given.
     TooManyCodes = 1,
 }
 
-/// What a redemption of one code would answer.
+/// What a redemption of one code would return.
 #[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -55,23 +56,23 @@ pub enum CodeChecked {
     Redeemable(CodeStanding) = 0,
     /// A campaign has it, but it would be refused.
     Refused {
-        /// With the first of these; the others stand in its way as well, in order of precedence. What depends on the client is not
-        /// among them.
+        /// The first refusal, followed by the others that apply, in order of precedence. Refusals that depend on the client are
+        /// not included.
         reasons: Vec<RedeemOutcome>,
-        /// How it stands.
+        /// The code's state.
         code: CodeStanding,
     } = 1,
-    /// No campaign has it; the refusal says more.
+    /// No campaign has it; see the refusal for the reason.
     Free {
-        /// [`RedeemOutcome::UnknownCode`], or that it cannot be a code, or that there is no such club.
+        /// [`RedeemOutcome::UnknownCode`], an invalid code, or an unknown club.
         outcome: RedeemOutcome,
     } = 2,
-    /// It would be refused, and the caller is not told why (Z9).
+    /// It would be refused, and the caller is not given the reason (Z9).
     NotAccepted = 3,
 }
 
 impl CodeChecked {
-    /// Whether this is a verdict that says something about a code that would be refused: a failed attempt (Z9).
+    /// Whether this verdict reveals something about a code that would be refused: a failed attempt (Z9).
     pub const fn is_miss(&self) -> bool {
         match self {
             CodeChecked::Redeemable(_) => false,
@@ -86,7 +87,7 @@ impl CodeChecked {
     }
 }
 
-/// How a code stands.
+/// The state of a code.
 #[wire_format(Copy)]
 pub struct CodeStanding {
     /// The campaign that has it.
@@ -95,8 +96,8 @@ pub struct CodeStanding {
     pub amount: Money,
     /// How often it was activated.
     pub activations: u32,
-    /// How many uses are held while payments are taken. Where many holds of a code expire and nothing else happens since, some of them
-    /// may still be counted here; the verdict counts none of them.
+    /// How many uses are held while payments are taken. If many holds of a code expire and nothing else happens, some of them may
+    /// still be counted here; the verdict never counts them.
     pub held: u32,
     /// How often it may be activated; none for no limit.
     pub activations_max: Option<u32>,

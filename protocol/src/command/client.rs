@@ -7,7 +7,7 @@ use crate::ids::{ClientId, GroupId, Position};
 use crate::ledger::Accounts;
 use crate::record::Stamp;
 
-/// The request to register a client, or to give a registered one another name.
+/// The request to register a client, or to rename a registered one.
 #[wire_format(serde::Deserialize)]
 pub struct RegisterClient {
     /// The client's id, as its owner knows it.
@@ -43,7 +43,7 @@ impl fmt::Display for RegisterClientOutcome {
 /// The record of a registered or renamed client.
 #[wire_format]
 pub struct ClientRegistered {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The client.
     pub client: ClientId,
@@ -54,13 +54,13 @@ pub struct ClientRegistered {
 }
 
 impl ClientRegistered {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> RegisterClientOutcome {
         RegisterClientOutcome::Registered { new: self.new }
     }
 }
 
-/// The request for a client's card.
+/// The request to show a client's card.
 #[wire_format(serde::Deserialize)]
 pub struct ShowClient {
     /// The client.
@@ -74,7 +74,7 @@ pub struct ShowClient {
 pub enum ShowClientOutcome {
     /// The card.
     Client(ClientCard) = 0,
-    /// Nobody of that id is registered.
+    /// Unknown client.
     UnknownClient = 1,
 }
 
@@ -85,10 +85,10 @@ pub struct ClientCard {
     pub client: ClientId,
     /// The name, or empty.
     pub name: String,
-    /// What the client has, and what is counted of it (B1, B5).
+    /// The client's balances and counters (B1, B5).
     pub accounts: Accounts,
     /// The groups that the client is in, ascending.
     pub groups: Vec<GroupId>,
-    /// The journal position that it is as of.
+    /// The journal position of this result.
     pub as_of: Position,
 }

@@ -8,7 +8,7 @@ use crate::record::Stamp;
 /// The most bytes in the name of a club, client or campaign.
 pub const NAME_BYTES_MAX: usize = 200;
 
-/// The request to register a club. Its name is new within the organisation.
+/// The request to register a club. Its name must be new within the organisation.
 #[wire_format(serde::Deserialize)]
 pub struct RegisterClub {
     /// 1 to [`NAME_BYTES_MAX`] bytes.
@@ -41,7 +41,7 @@ impl fmt::Display for RegisterClubOutcome {
 /// The record of a registered club.
 #[wire_format]
 pub struct ClubRegistered {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The number given.
     pub club: ClubId,
@@ -50,20 +50,20 @@ pub struct ClubRegistered {
 }
 
 impl ClubRegistered {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> RegisterClubOutcome {
         RegisterClubOutcome::Registered(self.club)
     }
 }
 
-/// The request for the clubs after one, in the order of their numbers, [`CLUBS_PER_PAGE`] at the most.
+/// The request for a page of clubs, in the order of their numbers, at most [`CLUBS_PER_PAGE`].
 #[wire_format(serde::Deserialize)]
 pub struct ListClubs {
-    /// The club to continue after; 0 from the first.
+    /// The club to continue after; 0 to start from the first.
     pub after: ClubId,
 }
 
-/// How many clubs an answer to [`ListClubs`] holds at the most.
+/// Maximum number of clubs in an answer to [`ListClubs`].
 pub const CLUBS_PER_PAGE: usize = 1_000;
 
 /// The answer to [`ListClubs`].
@@ -71,7 +71,7 @@ pub const CLUBS_PER_PAGE: usize = 1_000;
 pub struct ListClubsOutcome {
     /// The page.
     pub clubs: Vec<Club>,
-    /// The journal position that it is as of.
+    /// The journal position of this result.
     pub as_of: Position,
 }
 

@@ -1,4 +1,4 @@
-//! Codes of a campaign: how a list of them is taken, and what becomes of each line (K3 to K9, Z7).
+//! Codes of a campaign: how a list of them is added, and the verdict on each line (K3 to K9, Z7).
 
 use std::fmt;
 
@@ -11,33 +11,34 @@ use crate::record::Stamp;
 pub struct AddCodes {
     /// The campaign.
     pub campaign: CampaignId,
-    /// One entry for each line of the list, or of a part of it: [`LINES_MAX`] at the most. Blank ones are ignored.
+    /// One entry for each line of the list, or of a part of it: at most [`LINES_MAX`]. Blank ones are ignored.
     pub lines: CodeTexts,
     /// The number of the first of these lines: 1, unless a longer list is sent in parts.
     pub first_line: u32,
-    /// What is to become of the others when a line cannot be added.
+    /// What to do with the other lines if one cannot be added.
     pub on_conflict: OnConflict,
 }
 
-/// How many lines a request with a list of codes may carry. A longer list is sent in parts, each of which is added whole or not at all.
+/// How many lines a request with a list of codes may carry. Send a longer list in parts; each part is added as a whole or not at
+/// all.
 pub const LINES_MAX: usize = 65_536;
 
-/// The question what adding a list of codes would do (Z7): the answer is that of [`AddCodes`], and nothing is added.
+/// The request to preview adding a list of codes (Z7): returns the answer of [`AddCodes`] and adds nothing.
 #[wire_format(serde::Deserialize)]
 pub struct TryCodes {
-    /// The campaign; none for one that is yet to be created.
+    /// The campaign; none for one that does not exist yet.
     pub campaign: Option<CampaignId>,
     /// As in [`AddCodes`].
     pub lines: CodeTexts,
     /// As in [`AddCodes`].
     pub first_line: u32,
-    /// How many codes the list's earlier parts would add, where it is tried in parts: they count against the campaign's limit (A2).
+    /// How many codes earlier parts of the list would add, if it is tried in parts: they count against the campaign's limit (A2).
     pub earlier: u32,
     /// As in [`AddCodes`].
     pub on_conflict: OnConflict,
 }
 
-/// What is to happen when a line holds a code that cannot be added: one that is taken (A3), or no possible code.
+/// What to do when a line holds a code that cannot be added: one that is taken (A3), or one that is invalid.
 #[wire_format(Copy, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
@@ -48,7 +49,7 @@ pub enum OnConflict {
     Skip = 1,
 }
 
-/// What became of a list of codes.
+/// The result of adding a list of codes.
 #[wire_format(Default)]
 pub struct CodesReport {
     /// How many codes were added.
@@ -57,7 +58,7 @@ pub struct CodesReport {
     pub skipped: Vec<SkippedLine>,
 }
 
-/// The most characters of a code that are shown where a code could not be added or restored.
+/// The most characters shown of a code that could not be added or restored.
 pub const SHOWN_CHARS_MAX: usize = 64;
 
 /// A line that added no code.
@@ -114,7 +115,7 @@ impl fmt::Display for LineVerdict {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum AddCodesOutcome {
-    /// The codes are added, but for the lines that the report lists.
+    /// The codes are added, except for the lines that the report lists.
     Added(CodesReport) = 0,
     /// There is no such campaign.
     UnknownCampaign = 1,
@@ -124,18 +125,18 @@ pub enum AddCodesOutcome {
     CodesMissing = 3,
     /// The list has more than [`LINES_MAX`] lines.
     TooManyLines = 4,
-    /// Lines cannot be added, and skipping them was not asked for. Nothing is added.
+    /// Lines cannot be added, and the request does not skip them. Nothing is added.
     Conflicts(Vec<SkippedLine>) = 5,
-    /// The campaign would hold more codes than a campaign may (A2). Nothing is added.
+    /// The campaign would exceed the maximum number of codes (A2). Nothing is added.
     TooManyCodes(CodeLimit) = 6,
 }
 
-/// A limit that a list of codes would pass.
+/// A limit that a list of codes would exceed.
 #[wire_format(Copy)]
 pub struct CodeLimit {
     /// The most codes that a campaign may hold.
     pub limit: u32,
-    /// How many it holds.
+    /// How many it holds now.
     pub current: u32,
     /// How many the list would add.
     pub would_add: u32,
@@ -151,7 +152,7 @@ impl fmt::Display for CodeLimit {
     }
 }
 
-/// Codes as they were written, or lines of a list, in one text: the one of slot `i` ends at byte `ends[i]`.
+/// Codes as they were written, or lines of a list, in one text: the code of slot `i` ends at byte `ends[i]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct CodeTexts {
     /// The codes, one after the other.
@@ -198,13 +199,13 @@ impl CodeTexts {
         self.ends.extend(other.ends.iter().map(end));
     }
 
-    /// Whether every end lies within the text, on a letter's boundary, and none before the one before it: what came from outside is
-    /// asked this before it is used.
+    /// Whether every end lies within the text, on a character boundary, and none before its predecessor. Checked on untrusted
+    /// input before use.
     pub fn is_whole(&self) -> bool {
         self.iter().count() == self.len() && self.ends.last().copied().unwrap_or(0) as usize == self.text.len()
     }
 
-    /// The codes in order. An end that the text does not have ends the sequence.
+    /// The codes in order. An end outside the text ends the sequence.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map_while(|(start, end)| self.text.get(start as usize..*end as usize))
@@ -225,10 +226,10 @@ impl<'de> serde::Deserialize<'de> for CodeTexts {
     }
 }
 
-/// The record of codes added to a campaign, with what became of the other lines.
+/// The record of codes added to a campaign, with the verdicts on the other lines.
 #[wire_format]
 pub struct CodesAdded {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
@@ -239,13 +240,13 @@ pub struct CodesAdded {
 }
 
 impl CodesAdded {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> AddCodesOutcome {
         AddCodesOutcome::Added(CodesReport { added: self.codes.len() as u32, skipped: self.skipped.clone() })
     }
 }
 
-/// Where a campaign's codes came from: one entry for each adding (K9).
+/// Where a campaign's codes came from: one entry for each addition (K9).
 #[wire_format(Copy)]
 pub struct CodesBatch {
     /// When, in milliseconds since 1970.

@@ -1,4 +1,4 @@
-//! What is shown of codes: those of a campaign (T5, X3, X4), and whether values are free (Z6).
+//! Showing codes: those of a campaign (T5, X3, X4), and whether values are free (Z6).
 
 use std::fmt;
 
@@ -6,27 +6,27 @@ use crate::codes::InvalidCode;
 use crate::command::CodeTexts;
 use crate::ids::{CampaignId, Position};
 
-/// The request for the codes of a campaign that pass a filter, in the order of adding. A page ends after [`CODES_PER_PAGE`] of them, or
-/// after [`CODES_LOOKED_AT`] were looked at.
+/// The request for the codes of a campaign that pass a filter, in the order of their slots. A page ends after [`CODES_PER_PAGE`]
+/// codes, or after examining [`CODES_LOOKED_AT`].
 #[wire_format(serde::Deserialize)]
 pub struct ListCodes {
     /// The campaign.
     pub campaign: CampaignId,
-    /// The slot to begin with; 0 for the first.
+    /// The slot to start from; 0 for the first.
     pub from_slot: u32,
-    /// Which are shown by their status.
+    /// Filter by status.
     pub status: CodeFilter,
-    /// Which are shown by their usage.
+    /// Filter by usage.
     pub usage: UsageFilter,
 }
 
-/// How many codes an answer to [`ListCodes`] holds at the most.
+/// Maximum number of codes in an answer to [`ListCodes`].
 pub const CODES_PER_PAGE: usize = 4_096;
 
-/// How many codes are looked at for one page at the most, so that no page holds up redemptions.
+/// Maximum number of codes examined for one page, so that no page delays redemptions.
 pub const CODES_LOOKED_AT: usize = 16_384;
 
-/// Which codes are shown by their status.
+/// Which codes are shown, by status.
 #[wire_format(Copy, Default, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -38,11 +38,11 @@ pub enum CodeFilter {
     Active = 1,
     /// Those that are archived, by themselves or with the campaign.
     Archived = 2,
-    /// Those that are archived and held by another campaign now: the conflicts of a restoring (X4).
+    /// Archived codes that another campaign holds now: the conflicts of a restore (X4).
     Conflicting = 3,
 }
 
-/// Which codes are shown by their usage.
+/// Which codes are shown, by usage.
 #[wire_format(Copy, Default, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -50,9 +50,9 @@ pub enum UsageFilter {
     /// All.
     #[default]
     All = 0,
-    /// Those that were activated.
+    /// Codes with activations.
     Used = 1,
-    /// Those that were not.
+    /// Codes without activations.
     Unused = 2,
 }
 
@@ -65,9 +65,9 @@ pub enum ListCodesOutcome {
     Codes {
         /// The codes.
         codes: Vec<CodeRow>,
-        /// The slot that the next page begins with; none where this is the last.
+        /// The slot where the next page starts; none on the last page.
         next: Option<u32>,
-        /// The journal position that it is as of.
+        /// The journal position of this result.
         as_of: Position,
     } = 0,
     /// There is no such campaign.
@@ -77,7 +77,7 @@ pub enum ListCodesOutcome {
 /// A code of a campaign.
 #[wire_format]
 pub struct CodeRow {
-    /// Which of the campaign's codes, counted from 0 in the order of adding.
+    /// The code's slot: its number within the campaign, from 0 in the order of adding.
     pub slot: u32,
     /// The code as it was written.
     pub code: String,
@@ -85,11 +85,11 @@ pub struct CodeRow {
     pub activations: u32,
     /// Whether and how it is archived.
     pub archived: Option<ArchiveCause>,
-    /// The other campaign that holds its value now, where it is archived.
+    /// The other campaign that holds its value now, if it is archived.
     pub held_by: Option<CampaignId>,
 }
 
-/// How a code came to be archived (A5).
+/// How a code was archived (A5).
 #[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -109,7 +109,7 @@ impl fmt::Display for ArchiveCause {
     }
 }
 
-/// The question whether codes are free to be added (Z6), for [`LINES_MAX`](crate::command::LINES_MAX) at the most.
+/// The request to check whether codes are free to be added (Z6), at most [`LINES_MAX`](crate::command::LINES_MAX).
 #[wire_format(serde::Deserialize)]
 pub struct CheckFree {
     /// The codes.
@@ -121,11 +121,11 @@ pub struct CheckFree {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum CheckFreeOutcome {
-    /// One verdict for each code, in the order of asking.
+    /// One verdict for each code, in the order of the request.
     Checked {
         /// The verdicts.
         codes: Vec<CodeFree>,
-        /// The journal position that they are as of.
+        /// The journal position of the verdicts.
         as_of: Position,
     } = 0,
     /// Too many codes were given.

@@ -10,19 +10,19 @@ use crate::role::Role;
 /// What a credential permits, and to whom.
 #[wire_format(serde::Deserialize)]
 pub struct Grant {
-    /// Who it is for, as people call them: 1 to [`NAME_BYTES_MAX`] bytes.
+    /// A name for people to read: 1 to [`NAME_BYTES_MAX`] bytes.
     pub name: String,
     /// What its holder may do.
     pub role: Role,
-    /// The clubs at which a gateway may do it, ascending; empty for all. Other roles name none.
+    /// The clubs that a gateway is bound to, ascending; empty for all. Other roles name none.
     pub clubs: Vec<ClubId>,
-    /// Whether its holder is told why a code is refused. One that is not gets the same refusal for each (Z9).
+    /// Whether its holder is given the reason why a code is refused. Otherwise every such refusal is the same (Z9).
     pub reasons: bool,
-    /// How its holder is known.
+    /// How its holder authenticates.
     pub secret: Secret,
 }
 
-/// How the holder of a credential is known. Only hashes are kept.
+/// How the holder of a credential authenticates. Only hashes are stored.
 #[wire_format(Copy, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -70,7 +70,7 @@ pub enum AddCredentialOutcome {
 /// The record of an added credential.
 #[wire_format]
 pub struct CredentialAdded {
-    /// The request that asked for it; none for those that the organisation began with.
+    /// The request that caused this record; none for the credentials created with the organisation.
     pub stamp: Option<Stamp>,
     /// The number given.
     pub credential: CredentialId,
@@ -78,7 +78,7 @@ pub struct CredentialAdded {
     pub grant: Grant,
 }
 
-/// The request to revoke a credential: its connections are closed, and it is not taken any more.
+/// The request to revoke a credential: its connections are closed, and it is no longer accepted.
 #[wire_format(serde::Deserialize)]
 pub struct RevokeCredential {
     /// The credential.
@@ -90,33 +90,33 @@ pub struct RevokeCredential {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RevokeCredentialOutcome {
-    /// It is not taken any more.
+    /// It is no longer accepted.
     Revoked = 0,
     /// There is no such credential.
     UnknownCredential = 1,
-    /// It was revoked before.
+    /// It was already revoked.
     AlreadyRevoked = 2,
-    /// It is the last operator's, without whom nobody could add another.
+    /// It is the last operator's; without it nobody could add another.
     LastOperator = 3,
 }
 
 /// The record of a revoked credential.
 #[wire_format]
 pub struct CredentialRevoked {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The credential.
     pub credential: CredentialId,
 }
 
-/// The request for the credentials after one, in the order of their numbers, [`CREDENTIALS_PER_PAGE`] at the most.
+/// The request for a page of credentials, in the order of their numbers, at most [`CREDENTIALS_PER_PAGE`].
 #[wire_format(serde::Deserialize)]
 pub struct ListCredentials {
-    /// The credential to continue after; 0 from the first.
+    /// The credential to continue after; 0 to start from the first.
     pub after: CredentialId,
 }
 
-/// How many credentials an answer to [`ListCredentials`] holds at the most.
+/// Maximum number of credentials in an answer to [`ListCredentials`].
 pub const CREDENTIALS_PER_PAGE: usize = 1_000;
 
 /// The answer to [`ListCredentials`].
@@ -124,7 +124,7 @@ pub const CREDENTIALS_PER_PAGE: usize = 1_000;
 pub struct ListCredentialsOutcome {
     /// The page.
     pub credentials: Vec<CredentialCard>,
-    /// The journal position that it is as of.
+    /// The journal position of this result.
     pub as_of: Position,
 }
 
@@ -141,7 +141,7 @@ pub struct CredentialCard {
     pub clubs: Vec<ClubId>,
     /// As in [`Grant`].
     pub reasons: bool,
-    /// Whether it is a certificate's; otherwise a token's.
+    /// Whether it is a certificate; otherwise a token.
     pub certificate: bool,
     /// When it was added, in milliseconds since 1970.
     pub added_ms: u64,

@@ -14,112 +14,112 @@ pub struct GenerateCodes {
     pub campaign: CampaignId,
     /// How many: 1 to [`LINES_MAX`](crate::command::LINES_MAX).
     pub count: u32,
-    /// How a code looks: `*` stands for any sign of the alphabet, `#` for any digit of it, `@` for any letter of it, `\` takes the
-    /// meaning off what follows, and everything else stands for itself. 1 to [`PATTERN_BYTES_MAX`] bytes.
+    /// The pattern of a code: `*` is any character of the alphabet, `#` any digit of it, `@` any letter of it, `\` escapes the
+    /// character after it, and everything else is literal. 1 to [`PATTERN_BYTES_MAX`] bytes.
     pub pattern: String,
-    /// The signs to draw from, each once, letter case aside, [`ALPHABET_SIGNS_MAX`] at the most; empty for [`ALPHABET`].
+    /// The characters to draw from, each once, ignoring case, at most [`ALPHABET_SIGNS_MAX`]; empty for [`ALPHABET`].
     pub alphabet: String,
 }
 
-/// The alphabet where none is named: digits and capital letters without those that are taken for one another (0 and O, 1, I and L).
+/// The default alphabet: digits and capital letters, without those that are easily confused (0 and O; 1, I and L).
 pub const ALPHABET: &str = "23456789ABCDEFGHJKMNPQRSTUVWXYZ";
 
-/// The most signs of an alphabet.
+/// The most characters of an alphabet.
 pub const ALPHABET_SIGNS_MAX: usize = 256;
 
-/// The pattern where none is named: 16 signs.
+/// The default pattern: 16 characters.
 pub const PATTERN: &str = "****************";
 
 /// The most bytes of a pattern.
 pub const PATTERN_BYTES_MAX: usize = 200;
 
-/// How many guesses a code that is hit by chance must cost on average, at the least. With fewer, generation is refused.
+/// Minimum number of guesses that it must take on average to hit a code by chance. With fewer, generation is refused.
 pub const GUESSES_PER_HIT_MIN: u64 = 1_000_000;
 
-/// The answer to [`GenerateCodes`], in order of precedence. Whatever is refused, nothing is added.
+/// The answer to [`GenerateCodes`], in order of precedence. A refusal adds nothing.
 #[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum GenerateCodesOutcome {
-    /// The codes are added, and to be read with [`ListCodes`](crate::command::ListCodes).
+    /// The codes are added; read them with [`ListCodes`](crate::command::ListCodes).
     Generated {
-        /// The first one's slot.
+        /// The first code's slot.
         first_slot: u32,
         /// How many there are.
         codes: u32,
-        /// How many guesses at this pattern it takes on average to hit a code: these, and every code that the pattern could draw of a
-        /// campaign that is not archived. Codes archived by themselves do not count. The highest number there is where it is more. An
-        /// organisation with very many codes is told how many it takes at least: as if the pattern could draw all of them.
+        /// How many guesses at this pattern it takes on average to hit a code: one of these, or any code that the pattern could
+        /// draw of a campaign that is not archived. Codes archived by themselves do not count. Saturates at the largest number.
+        /// For an organisation with very many codes this is a lower bound: it assumes that the pattern could draw all of them.
         guesses_per_hit: u64,
     } = 0,
     /// There is no such campaign.
     UnknownCampaign = 1,
     /// The campaign is archived.
     CampaignArchived = 2,
-    /// None, or too many, are asked for.
+    /// The count is 0 or too high.
     InvalidCount = 3,
     /// The pattern or the alphabet cannot be used.
     InvalidPattern(InvalidPattern) = 4,
-    /// The campaign would hold more codes than a campaign may (A2).
+    /// The campaign would exceed the maximum number of codes (A2).
     TooManyCodes(CodeLimit) = 5,
-    /// The pattern has too few possible codes for so many: one would be hit by chance within this number of guesses, and
-    /// [`GUESSES_PER_HIT_MIN`] are the least.
+    /// The pattern has too few possible codes for this count: a code could be hit by chance within this number of guesses, below
+    /// the minimum of [`GUESSES_PER_HIT_MIN`].
     SpaceTooSmall {
         /// How many guesses it would take on average.
         guesses_per_hit: u64,
     } = 6,
-    /// Too many of the codes that were drawn exist already. Another request draws others.
+    /// Too many of the drawn codes exist already. Another request draws others.
     Collisions = 7,
 }
 
-/// Why codes cannot be drawn to a pattern. Positions count characters from 1.
+/// Why a pattern cannot be used. Positions count characters from 1.
 #[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum InvalidPattern {
     /// It is empty, or longer than [`PATTERN_BYTES_MAX`].
     Length = 0,
-    /// A code of it would be longer than [`CODE_BYTES_MAX`](crate::codes::CODE_BYTES_MAX).
+    /// Its codes would be longer than [`CODE_BYTES_MAX`](crate::codes::CODE_BYTES_MAX).
     CodeTooLong = 1,
-    /// No sign of it is drawn.
+    /// It has no placeholder, so nothing is drawn.
     NothingDrawn = 2,
     /// Nothing follows a `\`.
     EscapeOpen {
-        /// Where the `\` stands.
+        /// The position of the `\`.
         at: u32,
     } = 3,
-    /// A sign that cannot stand in a code.
+    /// A character that no code can contain.
     Sign {
         /// Where.
         at: u32,
     } = 4,
-    /// The alphabet has none of what is asked for here.
+    /// The alphabet has no character for the placeholder here.
     AlphabetLacks {
         /// Where.
         at: u32,
     } = 5,
-    /// A sign of the alphabet that cannot stand in a code, or is compared as several letters.
+    /// A character of the alphabet that no code can contain, or that normalises to several letters.
     AlphabetSign {
         /// Where.
         at: u32,
     } = 6,
-    /// A sign of the alphabet that stands there before, letter case aside.
+    /// A character that the alphabet has twice, ignoring case.
     AlphabetRepeats {
         /// Where.
         at: u32,
     } = 7,
-    /// The alphabet has more than [`ALPHABET_SIGNS_MAX`] signs.
+    /// The alphabet has more than [`ALPHABET_SIGNS_MAX`] characters.
     AlphabetLength = 8,
 }
 
 /// The record of generated codes.
 #[wire_format]
 pub struct CodesGenerated {
-    /// The request that asked for them.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The campaign.
     pub campaign: CampaignId,
-    /// The first one's slot.
+    /// The first code's slot.
     pub first_slot: u32,
     /// The codes.
     pub codes: CodeTexts,
@@ -128,7 +128,7 @@ pub struct CodesGenerated {
 }
 
 impl CodesGenerated {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> GenerateCodesOutcome {
         GenerateCodesOutcome::Generated {
             first_slot: self.first_slot,

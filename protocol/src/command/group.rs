@@ -1,4 +1,4 @@
-//! Groups of clients, which rules put clients into and take them out of (U12).
+//! Groups of clients. Rules add clients to groups and remove them (U12).
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::record::Stamp;
 /// How many groups there may be.
 pub const GROUPS_MAX: usize = 10_000;
 
-/// The request to register a group of clients. Its name is new within the organisation.
+/// The request to register a group of clients. Its name must be new within the organisation.
 #[wire_format(serde::Deserialize)]
 pub struct RegisterGroup {
     /// 1 to [`NAME_BYTES_MAX`] bytes.
@@ -45,7 +45,7 @@ impl fmt::Display for RegisterGroupOutcome {
 /// The record of a registered group.
 #[wire_format]
 pub struct GroupRegistered {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The number given.
     pub group: GroupId,
@@ -54,20 +54,20 @@ pub struct GroupRegistered {
 }
 
 impl GroupRegistered {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> RegisterGroupOutcome {
         RegisterGroupOutcome::Registered(self.group)
     }
 }
 
-/// The request for the groups after one, in the order of their numbers, [`GROUPS_PER_PAGE`] at the most.
+/// The request for a page of groups, in the order of their numbers, at most [`GROUPS_PER_PAGE`].
 #[wire_format(serde::Deserialize)]
 pub struct ListGroups {
-    /// The group to continue after; 0 from the first.
+    /// The group to continue after; 0 to start from the first.
     pub after: GroupId,
 }
 
-/// How many groups an answer to [`ListGroups`] holds at the most.
+/// Maximum number of groups in an answer to [`ListGroups`].
 pub const GROUPS_PER_PAGE: usize = 1_000;
 
 /// The answer to [`ListGroups`].
@@ -75,7 +75,7 @@ pub const GROUPS_PER_PAGE: usize = 1_000;
 pub struct ListGroupsOutcome {
     /// The page.
     pub groups: Vec<Group>,
-    /// The journal position that it is as of.
+    /// The journal position of this result.
     pub as_of: Position,
 }
 

@@ -1,8 +1,8 @@
 //! Hold, confirm, release: one use of a code is kept for a client while the payment is taken (Z1).
 //!
-//! A hold counts against every limit of the code's campaign until it is confirmed, released, or its time is up. From the moment of its expiry on its use
-//! is free for anybody; whoever confirms later still gets the activation if nobody has taken the use meanwhile. What became of a hold
-//! is remembered for [`HOLD_KEPT_MS`] after it ended. The open holds of a credential expire when it is revoked.
+//! A hold counts against every limit of the code's campaign until it is confirmed, is released or expires. From its expiry on,
+//! anybody can take its use; a later confirmation still gets the activation if nobody has. The engine remembers what happened to
+//! a hold for [`HOLD_KEPT_MS`] after it ended. When a credential is revoked, its open holds expire.
 
 use std::fmt;
 
@@ -19,21 +19,21 @@ pub const HOLD_TTL_MIN_MS: u64 = 1_000;
 /// The longest time to live of a hold, in milliseconds: 7 days.
 pub const HOLD_TTL_MAX_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
-/// The time to live of a hold where nobody has said another, in milliseconds: 15 minutes.
+/// The default time to live of a hold, in milliseconds: 15 minutes.
 pub const HOLD_TTL_DEFAULT_MS: u64 = 15 * 60 * 1_000;
 
 /// How long a hold is remembered after it was confirmed, was released or has expired, in milliseconds: 24 hours.
 pub const HOLD_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// How many holds are remembered, open and ended ones together: at the limit those that ended first are forgotten early, and where
-/// all are open no more are given; at that limit those of a credential with more than
-/// [`HOLDS_OPEN_PER_CREDENTIAL_MAX`] go first. So many take about 1.2 GiB, and about 2.2 GiB where all are open.
+/// How many holds are remembered, open and ended ones together. At the limit, the holds that ended first are forgotten early, and
+/// if all are open, new holds are refused. Ended holds of a credential with more than [`HOLDS_OPEN_PER_CREDENTIAL_MAX`]
+/// remembered holds are forgotten first. This many take about 1.2 GiB, or about 2.2 GiB if all are open.
 pub const HOLDS_MAX: usize = 5_000_000;
 
-/// How many holds of one credential may be open: no credential takes the holds of all others.
+/// How many holds of one credential may be open, so that no credential can use up the holds of all others.
 pub const HOLDS_OPEN_PER_CREDENTIAL_MAX: usize = HOLDS_MAX / 8;
 
-/// The request to hold one use of a code for a client at a club. It credits nothing and registers nobody.
+/// The request to hold one use of a code for a client at a club. It credits nothing and does not register the client.
 #[wire_format(serde::Deserialize)]
 pub struct Hold {
     /// Who will receive the bonus.
@@ -44,7 +44,7 @@ pub struct Hold {
     pub code: String,
     /// How long to hold it, in milliseconds: [`HOLD_TTL_MIN_MS`] to [`HOLD_TTL_MAX_MS`].
     pub ttl_ms: u64,
-    /// The network that the client calls from, as far as the gateway knows it: misses are counted of it as well (Z9).
+    /// The client's network, if the gateway knows it: failed attempts count against it as well (Z9).
     #[serde(default)]
     pub network: ClientNetwork,
 }
@@ -65,26 +65,27 @@ pub enum HoldOutcome {
     Held(Held) = 0,
     /// The time to live is shorter than [`HOLD_TTL_MIN_MS`] or longer than [`HOLD_TTL_MAX_MS`].
     InvalidTtl = 1,
-    /// A redemption would be refused; with what it would be answered, never [`RedeemOutcome::Redeemed`].
+    /// A redemption would be refused, with this outcome; never [`RedeemOutcome::Redeemed`].
     Refused(RedeemOutcome) = 2,
     /// The credential has [`HOLDS_OPEN_PER_CREDENTIAL_MAX`] open holds, or there are [`HOLDS_MAX`].
     TooManyHolds = 3,
 }
 
-/// A hold that was given.
+/// A granted hold.
 #[wire_format(Copy, serde::Deserialize)]
 pub struct Held {
-    /// The hold's id: where it stands in the journal.
+    /// The hold's id: its position in the journal.
     pub hold: Position,
     /// The campaign that the code belongs to.
     pub campaign: CampaignId,
-    /// The bonus that the confirmation will credit, whatever becomes of the campaign's amount meanwhile.
+    /// The bonus that the confirmation will credit, even if the campaign's amount changes.
     pub amount: Money,
-    /// When it expires, in milliseconds since 1970: the first moment at which the use is not held any more.
+    /// When it expires, in milliseconds since 1970: the first moment at which the use is no longer held.
     pub expires_ms: u64,
 }
 
-/// The request to make a hold the activation. A gateway confirms the holds of its own credential; an operator any.
+/// The request to confirm a hold, which makes it an activation. A gateway confirms the holds of its own credential; an operator
+/// any.
 #[wire_format(serde::Deserialize)]
 pub struct Confirm {
     /// The hold.
@@ -95,7 +96,7 @@ pub struct Confirm {
 }
 
 impl Confirm {
-    /// A confirmation apart from any top-up.
+    /// A confirmation outside any top-up.
     pub fn new(hold: Position) -> Confirm {
         Confirm { hold, top_up: Position(0) }
     }
@@ -103,33 +104,34 @@ impl Confirm {
 
 /// The answer to [`Confirm`], in order of precedence.
 ///
-/// A hold is a promise: within its time it is confirmed even where its campaign was switched off since, because the client has been
-/// told so and has paid. What was promised is credited: the amount as it was at the hold (it is written into the activation's record,
-/// A8). Past its time the promise has ended, and the use is had on the terms of a redemption, or not at all: a campaign that was
-/// switched off meanwhile stays off.
+/// A hold is a promise: within its time it can be confirmed even if its campaign has been switched off since, because the client
+/// was promised the bonus and has paid. The confirmation credits what was promised: the amount at the time of the hold (it is
+/// written into the activation's record, A8). After its time the promise has ended, and a confirmation is subject to the
+/// conditions of a redemption: a campaign that was switched off meanwhile stays off.
 #[wire_format(Copy)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ConfirmOutcome {
     /// The bonus is credited and the use of the code is recorded.
     Confirmed(Activated) = 0,
-    /// There is no such hold, or it ended too long ago to be remembered, or it is another credential's. These are not told apart,
-    /// because the numbers of holds are easily guessed.
+    /// There is no such hold, or it ended too long ago to be remembered, or it belongs to another credential. The answer is the
+    /// same for all three, because hold numbers are easy to guess.
     UnknownHold = 1,
-    /// It was confirmed before, under another request: this is what it did.
+    /// It was already confirmed, under another request; this is the result.
     AlreadyConfirmed(Activated) = 2,
     /// It was released.
     Released = 3,
     /// The client has no such top-up, or the journal no longer has it (A12). The hold stays as it is.
     UnknownTopUp = 6,
-    /// It has expired, and its use is not to be had any more. Why, in the words of a redemption of its amount: the use was taken
-    /// meanwhile ([`RedeemOutcome::CodeExhausted`]), or another of the campaign's limits is met, or the campaign is switched off.
+    /// It has expired, and its use can no longer be redeemed. The reason is that of a redemption of its amount: the use was taken
+    /// meanwhile ([`RedeemOutcome::CodeExhausted`]), another of the campaign's limits is reached, or the campaign is switched
+    /// off.
     Expired(RedeemOutcome) = 4,
-    /// The client's balance or the campaign's sum would pass what an amount can hold. The hold stays as it is.
+    /// The client's balance or the campaign's sum would overflow. The hold stays as it is.
     AmountLimit = 5,
 }
 
-/// The request to give a held use back. A gateway releases the holds of its own credential; an operator any.
+/// The request to release a hold. A gateway releases the holds of its own credential; an operator any.
 #[wire_format(serde::Deserialize)]
 pub struct Release {
     /// The hold.
@@ -141,18 +143,18 @@ pub struct Release {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ReleaseOutcome {
-    /// Its use is free, and it cannot be confirmed any more. So it is with a hold that has expired, whose use was free already.
+    /// Its use is free, and it can no longer be confirmed. Also returned for a hold that has expired, whose use was free already.
     Released = 0,
     /// As in [`ConfirmOutcome::UnknownHold`].
     UnknownHold = 1,
-    /// It was confirmed: this is what it did. An activation is not taken back by a release.
+    /// It was already confirmed; this is the result. Releasing does not undo an activation.
     AlreadyConfirmed(Activated) = 2,
-    /// It was released before, under another request.
+    /// It was already released, under another request.
     AlreadyReleased = 3,
 }
 
 impl HoldOutcome {
-    /// The words of all outcomes, a refusal's being that of the redemption's.
+    /// The words of all outcomes; a refusal has the word of the redemption's refusal.
     pub const WORDS: [&str; RedeemOutcome::WORDS.len() + 2] = {
         let mut words = [""; RedeemOutcome::WORDS.len() + 2];
         let mut number = 1;
@@ -164,7 +166,7 @@ impl HoldOutcome {
         words
     };
 
-    /// Where the word of this outcome stands in [`HoldOutcome::WORDS`].
+    /// The index of this outcome's word in [`HoldOutcome::WORDS`].
     pub const fn word_number(&self) -> usize {
         match self {
             HoldOutcome::Held(_) => 0,
@@ -179,7 +181,7 @@ impl HoldOutcome {
         Self::WORDS[self.word_number()]
     }
 
-    /// Whether this is a refusal that says something about a code ([`RedeemOutcome::is_miss`]).
+    /// Whether this refusal reveals something about a code ([`RedeemOutcome::is_miss`]).
     pub const fn is_miss(&self) -> bool {
         match self {
             HoldOutcome::Refused(why) => why.is_miss(),
@@ -187,7 +189,7 @@ impl HoldOutcome {
         }
     }
 
-    /// The same, for a caller who is not told why a code is refused (Z9).
+    /// The same, for a caller that is not given reasons for refusals (Z9).
     pub fn without_reason(self) -> HoldOutcome {
         match self {
             HoldOutcome::Refused(why) => HoldOutcome::Refused(why.without_reason()),
@@ -197,7 +199,7 @@ impl HoldOutcome {
 }
 
 impl ConfirmOutcome {
-    /// The same, for a caller who is not told why a code is refused (Z9).
+    /// The same, for a caller that is not given reasons for refusals (Z9).
     pub fn without_reason(self) -> ConfirmOutcome {
         match self {
             ConfirmOutcome::Expired(why) => ConfirmOutcome::Expired(why.without_reason()),
@@ -283,7 +285,7 @@ fn already_confirmed(f: &mut fmt::Formatter<'_>, done: &Activated) -> fmt::Resul
 /// The record of a hold. Its position is the hold's id.
 #[wire_format]
 pub struct CodeHeld {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// For whom.
     pub client: ClientId,
@@ -291,22 +293,22 @@ pub struct CodeHeld {
     pub club: ClubId,
     /// The campaign.
     pub campaign: CampaignId,
-    /// Which of the campaign's codes, counted from 0 in the order of adding.
+    /// The code's slot in the campaign.
     pub slot: u32,
-    /// The bonus that the confirmation will credit: the campaign's amount at that moment.
+    /// The bonus that the confirmation will credit: the campaign's amount at the time of the hold.
     pub amount: Money,
-    /// The first moment at which the use is not held any more, in milliseconds since 1970.
+    /// The first moment at which the use is no longer held, in milliseconds since 1970.
     pub expires_ms: u64,
 }
 
 impl CodeHeld {
-    /// The answer that this record gives, standing at `position`.
+    /// The reply that this record at `position` produces.
     pub fn outcome(&self, position: Position) -> HoldOutcome {
         HoldOutcome::Held(Held { hold: position, campaign: self.campaign, amount: self.amount, expires_ms: self.expires_ms })
     }
 }
 
-/// The record of a refused hold, which can be found by its code and its client (Z13).
+/// The record of a refused hold, which can be searched by its code and its client (Z13).
 #[wire_format]
 pub struct HoldRefused {
     /// The request.
@@ -315,13 +317,13 @@ pub struct HoldRefused {
     pub client: ClientId,
     /// Where.
     pub club: ClubId,
-    /// The code, normalised; empty where the text cannot be a code.
+    /// The normalised code; empty if the text is not a valid code.
     pub code: String,
     /// The refusal, never [`HoldOutcome::Held`].
     pub outcome: HoldOutcome,
 }
 
-/// The record of a hold that was confirmed: the activation, with all that an [`Activation`] does, and the hold that it ends.
+/// The record of a confirmed hold: the activation, with everything that an [`Activation`] does, and the hold that it ends.
 #[wire_format]
 pub struct HoldConfirmed {
     /// The hold.
@@ -332,18 +334,18 @@ pub struct HoldConfirmed {
 }
 
 impl HoldConfirmed {
-    /// The answer that this record gives, standing at `position`.
+    /// The reply that this record at `position` produces.
     pub fn outcome(&self, position: Position) -> ConfirmOutcome {
         ConfirmOutcome::Confirmed(self.activation.activated(position))
     }
 }
 
-/// The record of a confirmation that was refused: somebody may have paid.
+/// The record of a refused confirmation, kept because the client may have paid.
 #[wire_format]
 pub struct ConfirmationRefused {
     /// The request.
     pub stamp: Stamp,
-    /// The hold that was named.
+    /// The requested hold.
     pub hold: Position,
     /// The refusal, never [`ConfirmOutcome::Confirmed`].
     pub outcome: ConfirmOutcome,
@@ -352,7 +354,7 @@ pub struct ConfirmationRefused {
 /// The record of a hold that was released.
 #[wire_format]
 pub struct HoldReleased {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The hold.
     pub hold: Position,

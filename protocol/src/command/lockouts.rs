@@ -71,8 +71,8 @@ pub enum LockoutKey {
     Network(ClientNetwork) = 2,
 }
 
-/// The request to lift lockouts. Whoever had one has a full budget of failed attempts again, at every
-/// credential; of all of a kind, so has everybody else of that kind.
+/// The request to lift lockouts. Those whose lockout is lifted have a full budget of failed attempts again, at every credential.
+/// Lifting all of a kind resets that budget for everybody of the kind.
 #[wire_format(serde::Deserialize)]
 pub struct LiftLockouts {
     /// Which.
@@ -93,7 +93,7 @@ pub enum WhichLockouts {
 /// The answer to [`LiftLockouts`].
 #[wire_format]
 pub struct LiftLockoutsOutcome {
-    /// How many were lifted; 0 where there was none.
+    /// How many were lifted; 0 if there was none.
     pub lifted: u64,
 }
 

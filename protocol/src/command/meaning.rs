@@ -1,7 +1,7 @@
-//! What a request means, as a hash: a retry is known by it, however it is written (Z3).
+//! What a request means, as a hash: it identifies a retry, however the code is spelled (Z3).
 //!
-//! Codes count in their normalised form, so that letter case, white space around a code and the ways of writing a letter do not matter;
-//! the network that a client calls from does not count at all. It guards against mistakes, not against forgery: a caller that can
+//! Codes count in their normalised form, so that letter case, white space around a code and variant spellings of a letter do not
+//! matter; the client's network does not count at all. The hash guards against mistakes, not against forgery: a caller that can
 //! send the id can send the body too.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -15,7 +15,7 @@ use crate::wire;
 /// The bytes of a redemption before its code.
 const REDEEM_BYTES: usize = 16 + 4 + 8 + 1;
 
-/// The hash of a redemption. `text` is the code as it was typed, which counts where it cannot be a code. Allocates nothing.
+/// The hash of a redemption. `text` is the code as it was typed; it counts if it is not a valid code. Does not allocate.
 #[inline]
 pub fn redeem_meaning(
     (client, club, top_up): (ClientId, ClubId, Position),
@@ -44,14 +44,14 @@ pub fn redeem_meaning(
 }
 
 impl AnyCommand {
-    /// The hash of what the command means, where codes have this form.
+    /// The hash of what the command means, for codes of this form.
     pub fn meaning(&self, form: CodeForm) -> u64 {
-        if let AnyCommand::Redeem(asked) = self {
-            let code = form.normalise(&asked.code);
-            return redeem_meaning((asked.client, asked.club, asked.top_up), &code, &asked.code, form);
+        if let AnyCommand::Redeem(redeem) = self {
+            let code = form.normalise(&redeem.code);
+            return redeem_meaning((redeem.client, redeem.club, redeem.top_up), &code, &redeem.code, form);
         }
-        if let AnyCommand::Hold(asked) = self {
-            return hash(&Hold { code: written(form, &asked.code), network: ClientNetwork::UNKNOWN, ..asked.clone() });
+        if let AnyCommand::Hold(hold) = self {
+            return hash(&Hold { code: written(form, &hold.code), network: ClientNetwork::UNKNOWN, ..hold.clone() });
         }
         if let AnyCommand::CreateCampaign(CreateCampaign { terms, lines, on_conflict }) = self {
             return hash(&CreateCampaign { terms: terms.clone(), lines: each(form, lines), on_conflict: *on_conflict });

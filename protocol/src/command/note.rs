@@ -1,4 +1,4 @@
-//! Notes: what whoever asks for an operation of the ledger says of it (B2, B4, B6).
+//! Notes: who performs an operation of the ledger, with a comment and tags (B2, B4, B6).
 
 use std::fmt;
 
@@ -11,15 +11,15 @@ pub const TAGS_MAX: usize = 8;
 /// The most bytes of a tag.
 pub const TAG_BYTES_MAX: usize = 50;
 
-/// Who does it, and what they say of it. All of it may be empty.
+/// Who performs an operation, and their comment. Every field may be empty.
 #[wire_format(Default, serde::Deserialize)]
 #[serde(default)]
 pub struct Note {
-    /// The name of the person who does it, [`NAME_BYTES_MAX`] bytes at the most; empty for the name of the credential (A28).
+    /// The name of the person, at most [`NAME_BYTES_MAX`] bytes; empty for the name of the credential (A28).
     pub by: String,
-    /// A comment, [`COMMENT_BYTES_MAX`] bytes at the most.
+    /// A comment, at most [`COMMENT_BYTES_MAX`] bytes.
     pub comment: String,
-    /// Tags, ascending and each once; [`TAGS_MAX`] at the most, of 1 to [`TAG_BYTES_MAX`] bytes without control characters (B6).
+    /// Tags, ascending and unique; at most [`TAGS_MAX`], of 1 to [`TAG_BYTES_MAX`] bytes without control characters (B6).
     pub tags: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ pub struct Note {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum InvalidNote {
-    /// The name of who does it is too long.
+    /// The person's name is too long.
     By = 0,
     /// The comment is too long.
     Comment = 1,
@@ -43,14 +43,14 @@ pub enum InvalidNote {
 pub enum InvalidTags {
     /// There are more than [`TAGS_MAX`].
     TooMany = 0,
-    /// This one, counted from 1, is empty, too long, or has a control character in it.
+    /// This one, counted from 1, is empty, too long, or contains a control character.
     Tag(u32) = 1,
 }
 
-/// Tags as they are kept: ascending, each once.
+/// Tags in canonical form: ascending and unique.
 ///
 /// # Errors
-/// When they pass a limit.
+/// When they exceed a limit.
 pub fn tags_in_order(mut tags: Vec<String>) -> Result<Vec<String>, InvalidTags> {
     let is_tag =
         |tag: &String| (1..=TAG_BYTES_MAX).contains(&tag.len()) && !tag.trim().is_empty() && !tag.contains(char::is_control);
@@ -63,10 +63,10 @@ pub fn tags_in_order(mut tags: Vec<String>) -> Result<Vec<String>, InvalidTags> 
 }
 
 impl Note {
-    /// The note as it is kept, its tags in order.
+    /// The note in canonical form, its tags sorted.
     ///
     /// # Errors
-    /// When it passes a limit.
+    /// When it exceeds a limit.
     pub fn in_order(&self) -> Result<Note, InvalidNote> {
         if self.by.len() > NAME_BYTES_MAX {
             return Err(InvalidNote::By);
@@ -102,7 +102,7 @@ impl fmt::Display for InvalidNote {
 mod tests {
     use super::*;
 
-    /// B6: tags have one order, and the first that cannot be one is named.
+    /// B6: tags have one order, and the first invalid one is named.
     #[test]
     fn tags_are_kept_in_order_and_each_once() {
         let tags = |tags: &[&str]| tags_in_order(tags.iter().map(|tag| (*tag).to_owned()).collect());

@@ -1,9 +1,9 @@
-//! Readers of the journal: who tails it, and how far each has come.
+//! Readers of the journal: their positions.
 //!
-//! A reader is registered so that what it has not read is kept: the journal may be told to drop what every reader and the kept
-//! snapshots have passed. A reader that is not registered takes what there is.
+//! The engine can be configured to drop journal segments that every registered reader and the kept snapshots have passed.
+//! Registering a reader keeps what it has not read. An unregistered reader may find that segments are gone.
 //!
-//! A reader belongs to the credential that registered it. Only that credential moves or forgets it, and operators.
+//! A reader belongs to the credential that registered it. Only that credential and operators can move or remove it.
 
 use std::fmt;
 
@@ -14,15 +14,15 @@ use crate::record::Stamp;
 /// How many readers there may be.
 pub const READERS_MAX: usize = 64;
 
-/// How many readers a credential that is not an operator's may have: none fills the table alone.
+/// How many readers a credential may have unless it is an operator's, so that none fills the table alone.
 pub const READERS_PER_CREDENTIAL_MAX: usize = 16;
 
-/// The request to register a reader, or to move it: it has read everything up to a position, and needs only what comes after.
+/// The request to register a reader, or to move it: it has read everything up to a position and needs only what follows.
 #[wire_format(serde::Deserialize)]
 pub struct KeepReader {
     /// Its name, 1 to [`NAME_BYTES_MAX`] bytes.
     pub name: String,
-    /// The newest record that it has read; 0 where it has read none.
+    /// The newest record that it has read; 0 for none.
     pub position: Position,
 }
 
@@ -31,7 +31,7 @@ pub struct KeepReader {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum KeepReaderOutcome {
-    /// What comes after this position is kept for it.
+    /// The engine keeps everything after this position for it.
     Kept {
         /// The position.
         position: Position,
@@ -40,25 +40,25 @@ pub enum KeepReaderOutcome {
     InvalidName = 1,
     /// The reader belongs to another credential.
     OtherCredential = 6,
-    /// There is no such record yet, so that it cannot have been read.
+    /// No such record exists yet, so it cannot have been read.
     BeyondEnd {
         /// The newest record.
         newest: Position,
     } = 2,
-    /// The reader has come further already, and does not go back: what is before that may be dropped.
+    /// The reader is already past this position, and positions never move backwards: what is before may be dropped.
     AlreadyFurther {
-        /// Where it is.
+        /// Its position.
         position: Position,
     } = 3,
-    /// The journal is kept from a later position on, so that what comes after this one cannot be promised. A reader that takes what there is
-    /// begins before the first.
+    /// The journal begins after this position, so the engine cannot keep what follows it. An unregistered reader starts before
+    /// the first position.
     NotKept {
         /// The first position that is kept.
         first: Position,
     } = 5,
-    /// There are [`READERS_MAX`] readers, and this is none of them.
+    /// There are [`READERS_MAX`] readers, and this one is not registered.
     TooManyReaders = 4,
-    /// The credential has [`READERS_PER_CREDENTIAL_MAX`] readers, and this is none of them.
+    /// The credential has [`READERS_PER_CREDENTIAL_MAX`] readers, and this one is not registered.
     TooManyOfCredential = 7,
 }
 
@@ -91,7 +91,7 @@ impl fmt::Display for KeepReaderOutcome {
     }
 }
 
-/// The record of a reader that was registered. It belongs to the credential of the request.
+/// The record of a registered reader. The reader belongs to the credential of the request.
 #[wire_format]
 pub struct ReaderRegistered {
     /// The request that registered it.
@@ -103,33 +103,33 @@ pub struct ReaderRegistered {
 }
 
 impl ReaderRegistered {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> KeepReaderOutcome {
         KeepReaderOutcome::Kept { position: self.read_up_to }
     }
 }
 
-/// The record of a reader that was moved. One that no [`ReaderRegistered`] comes before was registered by it, before readers belonged
-/// to credentials: only operators move or forget such a reader.
+/// The record of a moved reader. Without an earlier [`ReaderRegistered`] it also registered the reader, in a journal from before
+/// readers belonged to credentials: only operators move or remove such a reader.
 #[wire_format]
 pub struct ReaderKept {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// Its name.
     pub name: String,
-    /// The newest record that it has read. In JSON, `position` is where a record itself stands.
+    /// The newest record that it has read. In JSON, `position` is the position of the record itself.
     #[serde(rename = "read_up_to")]
     pub position: Position,
 }
 
 impl ReaderKept {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> KeepReaderOutcome {
         KeepReaderOutcome::Kept { position: self.position }
     }
 }
 
-/// The request to forget a reader: nothing is kept for it any more.
+/// The request to remove a reader. The engine no longer keeps segments for it.
 #[wire_format(serde::Deserialize)]
 pub struct ForgetReader {
     /// Its name.
@@ -141,7 +141,7 @@ pub struct ForgetReader {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum ForgetReaderOutcome {
-    /// It is none any more.
+    /// It is removed.
     Forgotten = 0,
     /// There is no reader of that name.
     UnknownReader = 1,
@@ -161,10 +161,10 @@ impl fmt::Display for ForgetReaderOutcome {
     }
 }
 
-/// The record of a reader that was forgotten.
+/// The record of a removed reader.
 #[wire_format]
 pub struct ReaderForgotten {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// Its name.
     pub name: String,
@@ -174,12 +174,12 @@ pub struct ReaderForgotten {
 #[wire_format(serde::Deserialize)]
 pub struct ListReaders {}
 
-/// The answer to [`ListReaders`]: all of them, as there are [`READERS_MAX`] at the most.
+/// The answer to [`ListReaders`]: all of them, at most [`READERS_MAX`].
 #[wire_format]
 pub struct ListReadersOutcome {
     /// The readers.
     pub readers: Vec<Reader>,
-    /// The journal position that it is as of.
+    /// The journal position of this result.
     pub as_of: Position,
 }
 
@@ -190,8 +190,8 @@ pub struct Reader {
     pub name: String,
     /// The newest record that it has read.
     pub position: Position,
-    /// When it said so, in milliseconds since 1970.
+    /// When it reported that position, in milliseconds since 1970.
     pub moved_ms: u64,
-    /// The credential that it belongs to; none for a reader that only operators move.
+    /// The credential that it belongs to; none for a reader that only operators can move.
     pub credential: Option<CredentialId>,
 }

@@ -1,4 +1,4 @@
-//! Redeem: a client gives a code and receives the campaign's bonus, once (D1 to D6).
+//! Redeem: a client enters a code and receives the campaign's bonus, once (D1 to D6).
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::money::Money;
 use crate::network::ClientNetwork;
 use crate::record::Stamp;
 
-/// The request to redeem a code for a client at a club. A client unknown to the organisation is registered by it.
+/// The request to redeem a code for a client at a club. It registers an unknown client.
 #[wire_format(serde::Deserialize)]
 pub struct Redeem {
     /// Who receives the bonus.
@@ -17,16 +17,17 @@ pub struct Redeem {
     pub club: ClubId,
     /// The code as it was typed; letter case and surrounding white space do not matter (K4, K9).
     pub code: String,
-    /// The network that the client calls from, as far as the gateway knows it: failed attempts are counted against it as well (Z9).
+    /// The client's network, if the gateway knows it: failed attempts count against it as well (Z9).
     #[serde(default)]
     pub network: ClientNetwork,
-    /// The top-up during which the code was typed, 0 for none (A12). It must be one of this client: it is kept with the activation.
+    /// The top-up during which the code was typed, 0 for none (A12). It must be one of this client's; it is stored with the
+    /// activation.
     #[serde(default)]
     pub top_up: Position,
 }
 
 impl Redeem {
-    /// A redemption for a client whose network is not known, apart from any top-up.
+    /// A redemption outside any top-up, for a client whose network is not known.
     pub fn new(client: ClientId, club: ClubId, code: impl Into<String>) -> Redeem {
         Redeem { client, club, code: code.into(), network: ClientNetwork::UNKNOWN, top_up: Position(0) }
     }
@@ -39,7 +40,7 @@ impl Redeem {
 pub enum RedeemOutcome {
     /// The bonus is credited and the use of the code is recorded.
     Redeemed(Activated) = 0,
-    /// The text cannot be a code.
+    /// The text is not a valid code.
     InvalidCode(InvalidCode) = 1,
     /// The organisation has no such club.
     UnknownClub = 2,
@@ -57,25 +58,25 @@ pub enum RedeemOutcome {
     OutsidePeriod = 7,
     /// The campaign does not run at this club (C2).
     ClubExcluded = 8,
-    /// The code was used as often as its campaign allows (D3); a use that is held counts, here and below (Z1).
+    /// The code has no uses left (D3). Held uses count, here and below (Z1).
     CodeExhausted = 9,
-    /// The client has activated codes of the campaign as often as it allows (A11).
+    /// The client has reached the campaign's limit per client (A11).
     ClientExhausted = 10,
-    /// The campaign's codes were activated as often as it allows in all (Z5).
+    /// The campaign has reached its limit of activations (Z5).
     CampaignExhausted = 11,
-    /// The campaign has not enough left of its budget for this bonus (Z5).
+    /// The bonus exceeds what is left of the campaign's budget (Z5).
     BudgetExhausted = 12,
-    /// The client's balance or the campaign's sum would pass what an amount can hold.
+    /// The client's balance or the campaign's sum would overflow.
     AmountLimit = 13,
-    /// The code is not accepted, and the caller is not told why (Z9): any of the refusals from [`RedeemOutcome::UnknownCode`] on. It is
-    /// never in a record, which has the reason.
+    /// The code is not accepted, and the caller is not given the reason (Z9): any of the refusals from
+    /// [`RedeemOutcome::UnknownCode`] on. Never in a record, which has the reason.
     NotAccepted = 14,
 }
 
-/// What a redemption did.
+/// The result of a redemption.
 #[wire_format(Copy, serde::Deserialize)]
 pub struct Activated {
-    /// The activation's id: where it stands in the journal.
+    /// The activation's id: its position in the journal.
     pub activation: Position,
     /// The campaign that the code belongs to.
     pub campaign: CampaignId,
@@ -86,8 +87,8 @@ pub struct Activated {
 }
 
 impl RedeemOutcome {
-    /// Whether this is a refusal that says something about a code, as those from [`RedeemOutcome::UnknownCode`] on do: a failed
-    /// attempt (Z9). The guard and callers without reasons must not be able to tell them apart.
+    /// Whether this refusal reveals something about a code, as all from [`RedeemOutcome::UnknownCode`] on do: a failed attempt
+    /// (Z9). The guard and callers without reasons must not be able to tell them apart.
     pub const fn is_miss(&self) -> bool {
         match self {
             RedeemOutcome::Redeemed(_)
@@ -109,7 +110,7 @@ impl RedeemOutcome {
         }
     }
 
-    /// The same, for a caller who is not told why a code is refused (Z9).
+    /// The same, for a caller that is not given reasons for refusals (Z9).
     pub fn without_reason(self) -> RedeemOutcome {
         if self.is_miss() { RedeemOutcome::NotAccepted } else { self }
     }
@@ -165,7 +166,7 @@ impl RedeemOutcome {
     }
 }
 
-/// A confirmation says it in the same words.
+/// The message for an unknown top-up. Confirmations use it as well.
 pub(super) const UNKNOWN_TOP_UP: &str = "refused: the client has no such top-up, or the journal no longer has it";
 
 impl fmt::Display for RedeemOutcome {
@@ -197,11 +198,11 @@ impl fmt::Display for RedeemOutcome {
     }
 }
 
-/// The record of an activation, which is the ledger's credit as well: Bonus Credit, executor System, origin the campaign and the code
-/// (D6). One record, so that neither is ever without the other (D4).
+/// The record of an activation, which is the ledger's credit as well: Bonus Credit, executor System, origin the campaign and the
+/// code (D6). It is one record, so that neither exists without the other (D4).
 #[wire_format]
 pub struct Activation {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// Who received the bonus.
     pub client: ClientId,
@@ -209,29 +210,29 @@ pub struct Activation {
     pub club: ClubId,
     /// The campaign.
     pub campaign: CampaignId,
-    /// Which of the campaign's codes, counted from 0 in the order of adding.
+    /// The code's slot in the campaign.
     pub slot: u32,
-    /// The bonus credited: the campaign's amount at that moment (A8); of a confirmed hold, at the moment of the hold.
+    /// The bonus credited: the campaign's amount at that moment (A8), or for a confirmed hold, at the time of the hold.
     pub amount: Money,
     /// The client's bonus balance after it.
     pub balance: Money,
-    /// The top-up during which the code was typed, 0 for none (A12). In the first journals, as the caller said.
+    /// The top-up during which the code was typed, 0 for none (A12). In the first journals, as the caller sent it, unchecked.
     pub top_up: Position,
 }
 
 impl Activation {
-    /// The answer that this record gives, standing at `position`.
+    /// The reply that this record at `position` produces.
     pub fn outcome(&self, position: Position) -> RedeemOutcome {
         RedeemOutcome::Redeemed(self.activated(position))
     }
 
-    /// What it did, standing at `position`.
+    /// The result, for the record at `position`.
     pub fn activated(&self, position: Position) -> Activated {
         Activated { activation: position, campaign: self.campaign, amount: self.amount, balance: self.balance }
     }
 }
 
-/// The record of a refused redemption: kept, so that the same request is refused alike for as long as it is remembered (Z3).
+/// The record of a refused redemption, kept so that a retry gets the same refusal within the idempotency window (Z3).
 #[wire_format]
 pub struct RedemptionRefused {
     /// The request.
@@ -240,7 +241,7 @@ pub struct RedemptionRefused {
     pub client: ClientId,
     /// Where.
     pub club: ClubId,
-    /// The code, normalised; empty where the text cannot be a code.
+    /// The normalised code; empty if the text is not a valid code.
     pub code: String,
     /// The refusal, never [`RedeemOutcome::Redeemed`].
     pub outcome: RedeemOutcome,

@@ -1,4 +1,4 @@
-//! Refund: an activation is taken back, the use and the bonus in one record (Z2).
+//! Refund: an activation is undone, its use and its bonus in one record (Z2).
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use crate::record::Stamp;
 pub struct Refund {
     /// The activation.
     pub activation: Position,
-    /// Whether to refund it even where the client has spent the bonus: what is left is taken, and the rest is recorded as uncollected.
-    /// For operators only.
+    /// Whether to refund even if the client has spent the bonus: debits what is left and records the rest as uncollected. For
+    /// operators only.
     pub force: bool,
 }
 
@@ -21,33 +21,33 @@ pub struct Refund {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RefundOutcome {
-    /// The code has its use again, and the client's bonus is taken back.
+    /// The code gets its use back, and the bonus is debited from the client.
     Refunded(Refunded) = 0,
-    /// The journal is kept from this position on only, so that what stood before it cannot be given back any more.
+    /// The journal begins at this position; earlier activations can no longer be refunded.
     NotKept {
         /// The first position that is kept.
         first: Position,
     } = 4,
-    /// There is no such activation, or it is another credential's. These are not told apart, because the numbers of activations are
-    /// easily guessed.
+    /// There is no such activation, or it belongs to another credential. The answer is the same for both, because activation
+    /// numbers are easy to guess.
     UnknownActivation = 1,
-    /// It was refunded before, under another request.
+    /// It was already refunded, under another request.
     AlreadyRefunded = 2,
-    /// The client has spent the bonus, or some of it. Nothing is done.
+    /// The client has spent some or all of the bonus. Nothing is done.
     BonusSpent {
         /// The client's bonus balance.
         balance: Money,
     } = 3,
 }
 
-/// What a refund did.
+/// The result of a refund.
 #[wire_format(Copy, serde::Deserialize)]
 pub struct Refunded {
     /// Whose bonus it was.
     pub client: ClientId,
-    /// What was taken back.
+    /// What was debited.
     pub taken: Money,
-    /// What could not be taken back, because it was spent.
+    /// What could not be collected, because it was spent.
     pub uncollected: Money,
     /// The client's bonus balance after it.
     pub balance: Money,
@@ -56,20 +56,20 @@ pub struct Refunded {
 /// The record of a refund, which is the ledger's debit as well: Bonus Write-Off, executor System, origin the activation.
 #[wire_format]
 pub struct ActivationRefunded {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The activation.
     pub activation: Position,
     /// The campaign.
     pub campaign: CampaignId,
-    /// Which of the campaign's codes has its use again.
+    /// The slot of the code that gets its use back.
     pub slot: u32,
-    /// What was done.
+    /// The result.
     pub refunded: Refunded,
 }
 
 impl ActivationRefunded {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> RefundOutcome {
         RefundOutcome::Refunded(self.refunded)
     }

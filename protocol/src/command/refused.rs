@@ -1,11 +1,11 @@
-//! The records of refused commands that have no record of refusal of their own.
+//! Records of refused commands that have no refusal record of their own.
 
 use crate::ids::{CampaignId, ClientId, ClubId, Position};
 use crate::record::Stamp;
 
-/// The record of a refused command. It keeps the reply itself, so that a retry gets the same one, and what the request was about.
+/// The record of a refused command. It stores the reply, so that a retry gets the same one, and what the request was about.
 ///
-/// Redeem, hold and confirm have records of refusal of their own.
+/// Redeem, hold and confirm have refusal records of their own.
 #[wire_format]
 pub struct RequestRefused {
     /// The request.
@@ -20,15 +20,15 @@ pub struct RequestRefused {
     pub reply: Vec<u8>,
 }
 
-/// What a request is about: the fields that it carries itself, or those of the operation that it names. An operation of another credential
-/// that the caller may not name adds nothing.
+/// What a request is about: the fields that it carries itself, or those of the operation that it names. Nothing is added from an
+/// operation of another credential that the caller may not name.
 #[wire_format(Default)]
 pub struct Subject {
     /// The client.
     pub client: Option<ClientId>,
     /// The club.
     pub club: Option<ClubId>,
-    /// The code, as it is compared. A list of several codes has none here.
+    /// The normalised code. A list of several codes has none here.
     pub code: Option<String>,
     /// The campaign.
     pub campaign: Option<CampaignId>,
@@ -36,7 +36,7 @@ pub struct Subject {
     pub operation: Option<Position>,
 }
 
-/// The same record as journals of older versions have it. Engines no longer write it.
+/// The same record in journals of older versions. Engines no longer write it.
 #[wire_format]
 pub struct Refused {
     /// The request.

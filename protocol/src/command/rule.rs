@@ -1,6 +1,6 @@
-//! Rules: what happens by itself when a balance is topped up (U1 to U13).
+//! Rules: actions that run automatically when a balance is topped up (U1 to U13).
 //!
-//! Formulas, conditions and push texts travel as the texts that staff type; the engine checks them when a rule is saved.
+//! Formulas, conditions and push texts are sent as staff type them; the engine checks them when a rule is saved.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub const PUSH_BODY_CHARS_MAX: usize = 120;
 pub struct RuleTerms {
     /// 1 to [`NAME_BYTES_MAX`] bytes.
     pub name: String,
-    /// [`DESCRIPTION_BYTES_MAX`] bytes at the most; may be empty.
+    /// At most [`DESCRIPTION_BYTES_MAX`] bytes; may be empty.
     #[serde(default)]
     pub description: String,
     /// The toggle: whether it fires (U9).
@@ -37,10 +37,10 @@ pub struct RuleTerms {
     /// What it fires on.
     #[serde(default)]
     pub event: RuleEvent,
-    /// What must hold of the top-up, as in `topupAmountMajor >= 500 AND topUpSource = CASH`; empty for nothing (U4).
+    /// Conditions on the top-up, such as `topupAmountMajor >= 500 AND topUpSource = CASH`; empty for none (U4).
     #[serde(default)]
     pub conditions: String,
-    /// What it does: 1 to [`ACTIONS_MAX`], one `ADD_BONUS` and one `SEND_PUSH` at the most, each group once (U12).
+    /// What it does: 1 to [`ACTIONS_MAX`] actions, at most one `ADD_BONUS` and one `SEND_PUSH`, each group once (U12).
     pub actions: Vec<Action>,
     /// The tags of its credits (B6), as in a [`Note`](crate::command::Note).
     #[serde(default)]
@@ -52,7 +52,7 @@ pub struct RuleTerms {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[repr(u8)]
 pub enum RuleEvent {
-    /// A top-up of any source, at the moment that it is done (U2).
+    /// A top-up from any source, when it is executed (U2).
     #[default]
     BalanceToppedUp = 1,
 }
@@ -64,20 +64,20 @@ pub enum RuleEvent {
 pub enum Action {
     /// Credits the client's bonus balance.
     AddBonus {
-        /// How much, in major units, as in `{{topupAmountMajor}} * 0.1` (U5). Rounded to whole ones (U6).
+        /// How much, in major units, such as `{{topupAmountMajor}} * 0.1` (U5). Rounded to whole units (U6).
         formula: String,
     } = 1,
-    /// Puts the client into a group.
+    /// Adds the client to a group.
     AssignGroup {
         /// The group.
         group: GroupId,
     } = 2,
-    /// Takes the client out of a group.
+    /// Removes the client from a group.
     UnassignGroup {
         /// The group.
         group: GroupId,
     } = 3,
-    /// Sends the client a push notification, in which variables may stand (U13).
+    /// Sends the client a push notification, which may contain variables (U13).
     SendPush(Push) = 4,
 }
 
@@ -85,9 +85,9 @@ pub enum Action {
 #[wire_format(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Push {
-    /// [`PUSH_TITLE_CHARS_MAX`] characters at the most.
+    /// At most [`PUSH_TITLE_CHARS_MAX`] characters.
     pub title: String,
-    /// [`PUSH_BODY_CHARS_MAX`] characters at the most.
+    /// At most [`PUSH_BODY_CHARS_MAX`] characters.
     pub body: String,
 }
 
@@ -103,7 +103,7 @@ pub enum PushPart {
 }
 
 impl PushPart {
-    /// How many characters it has at the most.
+    /// Maximum number of characters.
     pub const fn chars_max(self) -> usize {
         match self {
             PushPart::Title => PUSH_TITLE_CHARS_MAX,
@@ -121,41 +121,41 @@ pub enum InvalidRule {
     Name = 0,
     /// The description is too long.
     Description = 1,
-    /// More clubs are named than a rule may name.
+    /// Too many clubs are named.
     TooManyClubs = 2,
     /// The organisation has no such club.
     UnknownClub(ClubId) = 3,
-    /// The conditions cannot be understood.
+    /// The conditions are invalid.
     Conditions(TextProblem) = 4,
     /// There is no action, or there are too many.
     Actions = 5,
     /// There is a second `ADD_BONUS` or `SEND_PUSH`, or a second action for the same group. Counted from 1.
     SecondAction(u32) = 6,
-    /// The formula cannot be understood.
+    /// The formula is invalid.
     Formula(TextProblem) = 7,
     /// The organisation has no such group.
     UnknownGroup(GroupId) = 8,
     /// A part of the push notification is empty.
     PushEmpty(PushPart) = 9,
-    /// A part of the push notification cannot be understood.
+    /// A part of the push notification is invalid.
     Push {
-        /// Which.
+        /// Which part.
         part: PushPart,
-        /// What is wrong with it.
+        /// The problem.
         problem: TextProblem,
     } = 10,
-    /// A part of the push notification is too long, whatever stands for its variables.
+    /// A part of the push notification is too long, whatever the values of its variables.
     PushTooLong {
-        /// Which.
+        /// Which part.
         part: PushPart,
-        /// How many characters it has at the least.
+        /// Minimum number of characters.
         chars: u32,
     } = 11,
-    /// Its tags pass a limit.
+    /// Its tags exceed a limit.
     Tags(InvalidTags) = 12,
 }
 
-/// The request to create a rule. Created active, it is live for the next top-up (U9).
+/// The request to create a rule. If it is active, it applies to the next top-up (U9).
 #[wire_format(serde::Deserialize)]
 pub struct CreateRule {
     /// The rule.
@@ -171,19 +171,19 @@ pub enum CreateRuleOutcome {
     Created {
         /// Its number.
         rule: RuleId,
-        /// What is odd about it (Z12).
+        /// Lint findings (Z12).
         lint: Lint,
     } = 0,
-    /// It cannot be had.
+    /// The rule is invalid.
     InvalidRule(InvalidRule) = 1,
 }
 
-/// The request to change a rule as a whole (U10). Later top-ups go by what it is then.
+/// The request to replace a rule's terms (U10). The change applies to later top-ups.
 #[wire_format(serde::Deserialize)]
 pub struct UpdateRule {
-    /// Which.
+    /// The rule.
     pub rule: RuleId,
-    /// What it is from now on.
+    /// Its new terms.
     pub terms: RuleTerms,
 }
 
@@ -194,21 +194,21 @@ pub struct UpdateRule {
 pub enum UpdateRuleOutcome {
     /// It is changed.
     Updated {
-        /// What is odd about it (Z12).
+        /// Lint findings (Z12).
         lint: Lint,
     } = 0,
     /// There is no such rule.
     UnknownRule = 1,
-    /// It is archived, and has to be restored first.
+    /// It is archived; restore it first.
     RuleArchived = 2,
-    /// It cannot be had. Nothing is changed.
+    /// The rule is invalid. Nothing is changed.
     InvalidRule(InvalidRule) = 3,
 }
 
 /// The request to switch a rule on or off (U9).
 #[wire_format(serde::Deserialize)]
 pub struct SwitchRule {
-    /// Which.
+    /// The rule.
     pub rule: RuleId,
     /// On or off.
     pub active: bool,
@@ -219,21 +219,21 @@ pub struct SwitchRule {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum SwitchRuleOutcome {
-    /// It is on or off, as asked.
+    /// It is on or off, as requested.
     Switched {
         /// Whether it is on.
         active: bool,
     } = 0,
     /// There is no such rule.
     UnknownRule = 1,
-    /// It is archived, and has to be restored first.
+    /// It is archived; restore it first.
     RuleArchived = 2,
 }
 
-/// The request to archive a rule: it never fires, and its settings and history stay (U11).
+/// The request to archive a rule: it no longer fires, and its settings and history are kept (U11).
 #[wire_format(serde::Deserialize)]
 pub struct ArchiveRule {
-    /// Which.
+    /// The rule.
     pub rule: RuleId,
 }
 
@@ -246,14 +246,14 @@ pub enum ArchiveRuleOutcome {
     Archived = 0,
     /// There is no such rule.
     UnknownRule = 1,
-    /// It was archived before.
+    /// It is already archived.
     AlreadyArchived = 2,
 }
 
-/// The request to restore an archived rule. It comes back switched off (A32).
+/// The request to restore an archived rule, switched off (A32).
 #[wire_format(serde::Deserialize)]
 pub struct RestoreRule {
-    /// Which.
+    /// The rule.
     pub rule: RuleId,
 }
 
@@ -262,7 +262,7 @@ pub struct RestoreRule {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RestoreRuleOutcome {
-    /// It is there again, switched off.
+    /// It is restored, switched off.
     Restored = 0,
     /// There is no such rule.
     UnknownRule = 1,
@@ -273,24 +273,24 @@ pub enum RestoreRuleOutcome {
 /// The record of a created or changed rule.
 #[wire_format]
 pub struct RuleSaved {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// Its number.
     pub rule: RuleId,
     /// Whether it is new.
     pub new: bool,
-    /// All of it, its lists in order.
+    /// All its terms, with lists sorted.
     pub terms: RuleTerms,
-    /// What was odd about it then.
+    /// Lint findings at that time.
     pub lint: Lint,
 }
 
 /// The record of a rule switched on or off.
 #[wire_format]
 pub struct RuleSwitched {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
-    /// Which.
+    /// The rule.
     pub rule: RuleId,
     /// Whether it is on.
     pub active: bool,
@@ -299,18 +299,18 @@ pub struct RuleSwitched {
 /// The record of an archived rule.
 #[wire_format]
 pub struct RuleArchived {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
-    /// Which.
+    /// The rule.
     pub rule: RuleId,
 }
 
 /// The record of a restored rule.
 #[wire_format]
 pub struct RuleRestored {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
-    /// Which.
+    /// The rule.
     pub rule: RuleId,
 }
 

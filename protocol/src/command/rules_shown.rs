@@ -1,4 +1,4 @@
-//! Looking at rules: lists, cards, what is odd about one, and what a draft would have done (Z12).
+//! Showing rules: lists, cards, lint findings, and rehearsals of drafts (Z12).
 
 use std::fmt;
 
@@ -7,68 +7,69 @@ use crate::ids::{ClubId, Position, RuleId};
 use crate::money::Money;
 use crate::variables::{TopUpSource, Variable, Variables};
 
-/// How many rules an answer to [`ListRules`] holds at the most.
+/// Maximum number of rules in an answer to [`ListRules`].
 pub const RULES_PER_PAGE: usize = 256;
 
-/// How many rules are looked at for one answer, so that a filter that few pass does not hold up other requests.
+/// How many rules are examined for one answer, so that a filter that few pass does not delay other requests.
 pub const RULES_LOOKED_AT: usize = 8_192;
 
-/// With how many other rules a rule is compared for its [`Lint`], the newest ones.
+/// How many other rules, the newest ones, a rule is compared with for its [`Lint`].
 pub const RULES_LINTED_AGAINST: usize = 16_384;
 
-/// How many overlapping rules a [`Lint`] names at the most.
+/// Maximum number of overlapping rules that a [`Lint`] names.
 pub const OVERLAPS_NAMED_MAX: usize = 64;
 
-/// What is odd about a rule. None of it keeps a rule from being saved.
+/// Lint findings of a rule. They never prevent the rule from being saved.
 #[wire_format(Default, serde::Deserialize)]
 pub struct Lint {
-    /// What was found.
+    /// The findings.
     pub findings: Vec<Finding>,
-    /// What all active rules credit together with this one, at amounts where something changes: of a client without balances and history,
-    /// by whichever source that this rule takes makes most of it.
+    /// What all active rules credit together with this one, at amounts where that changes, for a client without balances and
+    /// history. Assumes the source that credits most, among those that this rule accepts.
     pub stacked: Vec<StackedRate>,
 }
 
-/// One thing that is odd about a rule.
+/// A lint finding.
 #[wire_format(serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Finding {
-    /// No top-up can meet all its conditions: those on this variable exclude each other.
+    /// No top-up can meet all its conditions: those on this variable contradict each other.
     NeverHolds {
         /// The variable.
         variable: Variable,
     } = 1,
-    /// Another active rule can fire on the same top-up, and both then do (U7, A18). For each of the first [`OVERLAPS_NAMED_MAX`].
+    /// Another active rule can fire on the same top-up; both then fire (U7, A18). One finding for each of the first
+    /// [`OVERLAPS_NAMED_MAX`].
     Overlaps(Overlap) = 2,
-    /// There are so many more of them.
+    /// The number of further overlapping rules.
     MoreOverlaps(u32) = 3,
-    /// The formula can come to 0 or less before it is rounded, and then credits nothing: for instance here.
+    /// The formula can yield 0 or less before rounding, and then credits nothing, as in this example.
     NotPositive {
         /// A top-up on which it does.
         at: Variables,
-        /// What it comes to there, as a decimal or a fraction.
+        /// Its result there, as a decimal or a fraction.
         result: String,
     } = 4,
-    /// The formula can come to more than 0 that is rounded to nothing: for instance here.
+    /// The formula can yield more than 0 but round to 0, as in this example.
     RoundsToNothing {
         /// A top-up on which it does.
         at: Variables,
-        /// What it comes to there, as a decimal or a fraction.
+        /// Its result there, as a decimal or a fraction.
         result: String,
     } = 5,
-    /// The formula can divide by zero, and the rule then fails: for instance here.
+    /// The formula can divide by zero, and the rule then fails, as in this example.
     DividesByZero {
         /// A top-up on which it does.
         at: Variables,
     } = 6,
-    /// A part of the push notification can be too long, and is then not sent: for instance here.
+    /// A part of the push notification can be too long, and is then not sent, as in this example.
     PushTooLong {
-        /// Which.
+        /// Which part.
         part: PushPart,
         /// A top-up on which it is.
         at: Variables,
-        /// How many characters it has there.
+        /// Its length there, in characters.
         chars: u32,
     } = 7,
 }
@@ -82,7 +83,7 @@ pub struct Overlap {
     pub name: String,
     /// The least amount of a top-up on which both can fire.
     pub from: Money,
-    /// The greatest; none for no limit.
+    /// The greatest such amount; none for no limit.
     pub to: Option<Money>,
 }
 
@@ -91,7 +92,7 @@ pub struct Overlap {
 pub struct StackedRate {
     /// The amount.
     pub amount: Money,
-    /// The source by which most is credited; of several, the first.
+    /// The source that credits most; the first of several.
     pub source: TopUpSource,
     /// What all rules that fire credit together.
     pub credited: Money,
@@ -99,7 +100,7 @@ pub struct StackedRate {
     pub rules: u32,
 }
 
-/// The request to say what is odd about a rule, without saving it.
+/// The request to lint a rule without saving it.
 #[wire_format(serde::Deserialize)]
 pub struct LintRule {
     /// The rule, as if it were active.
@@ -114,28 +115,28 @@ pub struct LintRule {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum LintRuleOutcome {
-    /// It can be had; this is odd about it.
+    /// The rule is valid; these are its lint findings.
     Lint {
-        /// What is odd about it.
+        /// The findings.
         lint: Lint,
-        /// The journal position that it is as of.
+        /// The journal position of this result.
         as_of: Position,
     } = 0,
     /// There is no such rule to replace.
     UnknownRule = 1,
-    /// It cannot be had.
+    /// The rule is invalid.
     InvalidRule(InvalidRule) = 2,
 }
 
-/// The request to say what a rule would have done to the top-ups of a past period.
+/// The request to rehearse a rule on the top-ups of a past period.
 #[wire_format(serde::Deserialize)]
 pub struct RehearseRule {
     /// The rule, as if it had been active.
     pub terms: RuleTerms,
-    /// The rule that it would replace, whose firings are left out of what it would have stacked with; 0 for none.
+    /// The rule that it would replace, whose firings are excluded from the stacking; 0 for none.
     #[serde(default)]
     pub replaces: RuleId,
-    /// The begin of the period, in milliseconds since 1970.
+    /// The start of the period, in milliseconds since 1970.
     pub from_ms: u64,
     /// Its end, in milliseconds since 1970: its last moment.
     pub to_ms: u64,
@@ -146,34 +147,34 @@ pub struct RehearseRule {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RehearseRuleOutcome {
-    /// This is what it would have done.
+    /// The result.
     Rehearsed(Rehearsal) = 0,
-    /// The period ends before it begins.
+    /// The period ends before it starts.
     PeriodReversed = 1,
-    /// It cannot be had.
+    /// The rule is invalid.
     InvalidRule(InvalidRule) = 2,
-    /// The period begins before what is kept of the journal.
+    /// The period starts before the first record that is kept.
     NotKept {
         /// The first position that is kept.
         first: Position,
-        /// The time of its record, in milliseconds since 1970. A period that begins after it can be had.
+        /// The time of its record, in milliseconds since 1970. A period that starts after it can be rehearsed.
         first_ms: u64,
     } = 4,
-    /// The journal cannot be read; the engine's log says why.
+    /// The journal cannot be read; see the engine's log.
     Unreadable = 3,
 }
 
-/// What a rule would have done in a period. A sum that is more than an amount can hold is none. Each top-up is taken as it was, with the balances that the client had: what the rule's own
-/// credits would have changed later is not followed.
+/// What a rule would have done in a period. A sum that would overflow an amount is `None`. Each top-up is evaluated with the
+/// balances that the client had then; later effects of the rule's own credits are not simulated.
 #[wire_format(Default, serde::Deserialize)]
 pub struct Rehearsal {
     /// How many top-ups there were in the period, at any club.
     pub top_ups: u64,
     /// On how many of them it would have fired.
     pub fired: u64,
-    /// Of how many clients these are.
+    /// How many clients made those.
     pub clients: u64,
-    /// What was topped up with them.
+    /// The sum of those top-ups.
     pub topped_up: Option<Money>,
     /// What it would have credited: its cost.
     pub credited: Option<Money>,
@@ -181,19 +182,19 @@ pub struct Rehearsal {
     pub without_credit: u64,
     /// On how many top-ups it would have failed.
     pub failed: u64,
-    /// On how many of those that it would have fired on other rules fired too.
+    /// On how many of the top-ups that it would have fired on other rules fired too.
     pub stacked: u64,
     /// What these other rules credited there.
     pub stacked_credited: Option<Money>,
-    /// The rules that it would have stacked with most often, with how often; the first ten.
+    /// The ten rules that it would have stacked with most often, with counts.
     pub stacked_with: Vec<StackedWith>,
-    /// The firings that would have credited most; the first ten.
+    /// The ten firings that would have credited most.
     pub largest: Vec<WouldFire>,
-    /// The last position that was looked at.
+    /// The last position that was read.
     pub as_of: Position,
 }
 
-/// A rule that fired on top-ups on which a rehearsed one would have fired as well.
+/// A rule that fired on top-ups on which a rehearsed rule would have fired as well.
 #[wire_format(serde::Deserialize)]
 pub struct StackedWith {
     /// The rule.
@@ -207,7 +208,7 @@ pub struct StackedWith {
 pub struct WouldFire {
     /// The top-up.
     pub top_up: Position,
-    /// How much it was.
+    /// Its amount.
     pub amount: Money,
     /// What would have been credited.
     pub credited: Money,
@@ -216,7 +217,7 @@ pub struct WouldFire {
 /// The request for a rule.
 #[wire_format(serde::Deserialize)]
 pub struct ShowRule {
-    /// Which.
+    /// The rule.
     pub rule: RuleId,
 }
 
@@ -224,7 +225,7 @@ pub struct ShowRule {
 #[wire_format]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
-#[expect(clippy::large_enum_variant, reason = "one is made for each question, and lives until it is written")]
+#[expect(clippy::large_enum_variant, reason = "one is created per request, and lives until it is written")]
 pub enum ShowRuleOutcome {
     /// Its card.
     Rule(RuleCard) = 0,
@@ -237,13 +238,13 @@ pub enum ShowRuleOutcome {
 pub struct RuleCard {
     /// Its number.
     pub rule: RuleId,
-    /// All of it.
+    /// All its terms.
     pub terms: RuleTerms,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
-    /// When it was changed last, in milliseconds since 1970; as it was created where it never was.
+    /// When it was last changed, in milliseconds since 1970; the time of creation if never.
     pub changed_ms: u64,
-    /// When it was archived, in milliseconds since 1970; none while it is not.
+    /// When it was archived, in milliseconds since 1970; none if it is not archived.
     pub archived_ms: Option<u64>,
     /// How often it has fired.
     pub fired: u64,
@@ -251,7 +252,7 @@ pub struct RuleCard {
     pub failed: u64,
     /// What it has credited in all.
     pub credited: Money,
-    /// The journal position that it is as of.
+    /// The journal position of this result.
     pub as_of: Position,
 }
 
@@ -271,13 +272,13 @@ pub enum RuleFilter {
     Archived = 3,
 }
 
-/// The request for the rules after one that pass a filter, in the order of their numbers. A page ends after [`RULES_PER_PAGE`] of them, or
-/// after [`RULES_LOOKED_AT`] were looked at.
+/// The request for a page of the rules that pass a filter, in the order of their numbers. A page ends after [`RULES_PER_PAGE`]
+/// rules, or after examining [`RULES_LOOKED_AT`].
 #[wire_format(Default, serde::Deserialize)]
 pub struct ListRules {
-    /// The rule to continue after; 0 from the first.
+    /// The rule to continue after; 0 to start from the first.
     pub after: RuleId,
-    /// Which.
+    /// Filter by status.
     pub filter: RuleFilter,
     /// Only those that fire at this club; 0 for any.
     pub club: ClubId,
@@ -286,15 +287,15 @@ pub struct ListRules {
 /// The answer to [`ListRules`].
 #[wire_format]
 pub struct ListRulesOutcome {
-    /// The page. It may have fewer than the most, or none, and not be the last.
+    /// The page. It may be short, or empty, without being the last.
     pub rules: Vec<RuleCard>,
-    /// The rule to continue after; none where there are no more.
+    /// The rule to continue after; none on the last page.
     pub next: Option<RuleId>,
-    /// The journal position that it is as of.
+    /// The journal position of this result.
     pub as_of: Position,
 }
 
-/// A top-up in a few words, for people.
+/// A short description of a top-up, for people.
 struct Words<'a>(&'a Variables);
 
 impl fmt::Display for Words<'_> {

@@ -1,11 +1,11 @@
-//! Snapshots on command: the state as it is, in a file beside the journal, so that the next start replays only what came after.
+//! Snapshots on command: the current state in a file beside the journal, so that the next start replays only what follows.
 
 use std::fmt;
 
 use crate::ids::Position;
 
-/// The request for a snapshot, up to the newest record that is durable. It changes nothing of the state, and is answered when the
-/// snapshot is durable itself.
+/// The request for a snapshot up to the newest durable record. It does not change the state. The engine answers when the snapshot
+/// itself is durable.
 #[wire_format(serde::Deserialize)]
 pub struct TakeSnapshot {}
 
@@ -14,23 +14,23 @@ pub struct TakeSnapshot {}
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum TakeSnapshotOutcome {
-    /// There is one more.
+    /// A snapshot was taken.
     Taken(SnapshotTaken) = 0,
-    /// The newest snapshot holds everything already.
+    /// The newest snapshot is up to date already.
     NothingNew {
-        /// Up to which record.
+        /// Its newest record.
         since: Position,
     } = 1,
-    /// There is none more, for this reason; the engine's log has all of it. The snapshots that there were are there still.
+    /// Taking the snapshot failed, for this reason; see the engine's log for details. Existing snapshots remain.
     Failed(String) = 2,
 }
 
 /// A snapshot that was taken.
 #[wire_format(Copy, serde::Deserialize)]
 pub struct SnapshotTaken {
-    /// Up to which record.
+    /// The newest record in it.
     pub position: Position,
-    /// How many bytes its file has.
+    /// The size of its file in bytes.
     pub bytes: u64,
     /// How many codes are in it.
     pub codes: u64,

@@ -1,4 +1,4 @@
-//! Sessions and purchases: what clients spend money on. They feed the variables of rules (U3), and fire none.
+//! Sessions and purchases: what clients spend money on. They feed the variables of rules (U3) but do not fire rules.
 
 use std::fmt;
 
@@ -15,38 +15,38 @@ use crate::record::Stamp;
 pub enum PaidFrom {
     /// The client's gaming balance.
     GamingBalance = 1,
-    /// Money at the till or a card: no account of the client moves.
+    /// Cash or a card at the till: no account of the client changes.
     Directly = 2,
 }
 
-/// The request to record a session that a client has had.
+/// The request to record a client's session.
 #[wire_format(serde::Deserialize)]
 pub struct RecordSession {
     /// Who played.
     pub client: ClientId,
     /// Where.
     pub club: ClubId,
-    /// What it cost in money: 0 or more. What of it was paid with bonuses is a bonus payment, and none of this.
+    /// Its price in money: 0 or more. Excludes payments made with bonuses, which are recorded as bonus payments.
     pub price: Money,
-    /// What that was paid from.
+    /// What the money was paid from.
     pub paid_from: PaidFrom,
-    /// By whom, and what they say of it.
+    /// By whom, and their comment.
     #[serde(default)]
     pub note: Note,
 }
 
-/// The request to record what a client has bought.
+/// The request to record a client's purchase.
 #[wire_format(serde::Deserialize)]
 pub struct RecordPurchase {
     /// Who bought it.
     pub client: ClientId,
     /// Where.
     pub club: ClubId,
-    /// What it cost in money: more than 0. What of it was paid with bonuses is a bonus payment, and none of this.
+    /// Its price in money: more than 0. Excludes payments made with bonuses, which are recorded as bonus payments.
     pub price: Money,
-    /// What that was paid from.
+    /// What the money was paid from.
     pub paid_from: PaidFrom,
-    /// By whom, and what they say of it.
+    /// By whom, and their comment.
     #[serde(default)]
     pub note: Note,
 }
@@ -69,32 +69,32 @@ pub enum SpentOn {
 pub enum SpendOutcome {
     /// It is recorded.
     Recorded {
-        /// Its id: where it stands in the journal.
+        /// Its id: its position in the journal.
         operation: Position,
-        /// What the client has after it.
+        /// The client's balances and counters after it.
         after: Accounts,
     } = 0,
-    /// The price of a session is less than 0, or that of a purchase not more.
+    /// The price of a session is below 0, or that of a purchase is not above 0.
     InvalidAmount = 1,
     /// The note passes a limit.
     InvalidNote(InvalidNote) = 2,
     /// The organisation has no such club.
     UnknownClub = 3,
-    /// Nobody of that id is registered.
+    /// Unknown client.
     UnknownClient = 4,
-    /// The gaming balance is less than that (A30). Nothing is done.
+    /// The gaming balance is less than the price (A30). Nothing is done.
     Overdraft {
         /// The client's gaming balance.
         balance: Money,
     } = 5,
-    /// What the client has spent in all would pass what an amount can hold.
+    /// The client's total spending would overflow.
     AmountLimit = 6,
 }
 
 /// The record of a session or a purchase.
 #[wire_format]
 pub struct Spent {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// On what.
     pub on: SpentOn,
@@ -108,16 +108,16 @@ pub struct Spent {
     pub price: Money,
     /// From what.
     pub paid_from: PaidFrom,
-    /// What the client has after it.
+    /// The client's balances and counters after it.
     pub after: Accounts,
-    /// What was said of it.
+    /// The comment.
     pub comment: String,
     /// Its tags.
     pub tags: Vec<String>,
 }
 
 impl Spent {
-    /// The answer that this record gives, standing at `position`.
+    /// The reply that this record at `position` produces.
     pub fn outcome(&self, position: Position) -> SpendOutcome {
         SpendOutcome::Recorded { operation: position, after: self.after }
     }

@@ -1,13 +1,13 @@
-//! Tail: the journal from a position, as the very bytes that are stored.
+//! Tail: the journal from a position, byte for byte as it is stored.
 
 use crate::ids::Position;
 
 /// The request for the journal's batches from a position on. It is answered by many frames, each a [`TailOutcome`].
 #[wire_format(serde::Deserialize)]
 pub struct Tail {
-    /// The first record wanted. The first batch sent is the one that holds it.
+    /// The first record wanted. The first batch sent is the one that contains it.
     pub from: Position,
-    /// Whether to stay and send what is written from now on.
+    /// Whether to stay connected and send new batches.
     pub follow: bool,
 }
 
@@ -18,19 +18,19 @@ pub struct Tail {
 pub enum TailOutcome {
     /// A batch as it is stored, for [`Batch::parse`](crate::batch::Batch::parse).
     Batch(Vec<u8>) = 0,
-    /// All that was durable when this was sent has been sent, and nothing follows.
+    /// Everything that was durable at this moment has been sent, and nothing follows.
     End {
         /// The position to continue from.
         next: Position,
     } = 1,
-    /// The position asked for is past the end of the journal.
+    /// The requested position is past the end of the journal.
     BeyondEnd {
         /// The position after the newest durable record.
         next: Position,
     } = 2,
-    /// The journal could not be read; the engine's log says why.
+    /// The journal could not be read; see the engine's log.
     Unreadable = 3,
-    /// The position asked for is not kept any more: what every reader and the snapshots had passed was dropped.
+    /// The requested position is no longer kept: the engine dropped what every reader and the snapshots had passed.
     Dropped {
         /// The first position that is kept.
         first: Position,

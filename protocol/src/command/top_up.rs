@@ -1,4 +1,4 @@
-//! Top-ups: money onto a client's gaming balance, with whatever rules fire on it, in one record (U2); and their refund (A29).
+//! Top-ups: money onto a client's gaming balance, with the rules that fire on it, in one record (U2); and their refunds (A29).
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use crate::problem::FormulaFailure;
 use crate::record::Stamp;
 use crate::variables::{TopUpSource, Variables};
 
-/// How many rules fire on one top-up at the most: those of the lowest numbers. A record has a size that readers can take.
+/// How many rules can fire on one top-up: those with the lowest numbers. Bounds the size of the record.
 pub const FIRED_MAX: usize = 4_096;
 
-/// The request to top up a client's gaming balance. A client unknown to the organisation is registered by it.
+/// The request to top up a client's gaming balance. It registers an unknown client.
 #[wire_format(serde::Deserialize)]
 pub struct TopUp {
     /// Whose balance.
@@ -24,7 +24,7 @@ pub struct TopUp {
     pub amount: Money,
     /// How it is paid.
     pub source: TopUpSource,
-    /// By whom, and what they say of it.
+    /// By whom, and their comment.
     #[serde(default)]
     pub note: Note,
 }
@@ -42,14 +42,14 @@ pub enum TopUpOutcome {
     InvalidNote(InvalidNote) = 2,
     /// The organisation has no such club.
     UnknownClub = 3,
-    /// The client's gaming balance would pass what an amount can hold.
+    /// The client's gaming balance would overflow.
     AmountLimit = 4,
 }
 
-/// What a top-up did.
+/// The result of a top-up.
 #[wire_format(Copy, serde::Deserialize)]
 pub struct TopUpDone {
-    /// The top-up's id: where it stands in the journal.
+    /// The top-up's id: its position in the journal.
     pub top_up: Position,
     /// The client's gaming balance after it.
     pub gaming: Money,
@@ -59,17 +59,18 @@ pub struct TopUpDone {
     pub credited: Money,
     /// How many rules fired.
     pub fired: u32,
-    /// How many rules matched and failed, or were too many.
+    /// How many rules matched but failed, or exceeded the number that can fire.
     pub failed: u32,
 }
 
-/// The record of a top-up: money, credits, groups and push notifications. One record, so that none is ever without the others.
+/// The record of a top-up: money, credits, groups and push notifications. It is one record, so that none exists without the
+/// others.
 ///
-/// It is also the outbox of push notifications: whoever delivers them tails the journal, and the position with the rule's number is the id of
-/// a notification.
+/// It is also the outbox of push notifications: the program that delivers them tails the journal, and the position with the
+/// rule's number is a notification's id.
 #[wire_format]
 pub struct ToppedUp {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// Who did it.
     pub executor: Executor,
@@ -77,19 +78,19 @@ pub struct ToppedUp {
     pub client: ClientId,
     /// Where.
     pub club: ClubId,
-    /// The amount, the source, and what the client had before it: what the rules were decided by (A22).
+    /// The amount, the source, and what the client had before it: the input of the rules (A22).
     pub variables: Variables,
     /// The rules that fired, by their numbers.
     pub fired: Vec<RuleFired>,
     /// The rules that matched and failed (A20), by their numbers.
     pub failed: Vec<RuleFailed>,
-    /// How many more matched than may fire at once.
+    /// How many matching rules exceeded the number that can fire at once.
     pub beyond: u32,
     /// The client's gaming balance after it.
     pub gaming: Money,
     /// The client's bonus balance after it.
     pub bonus: Money,
-    /// What was said of it.
+    /// The comment.
     pub comment: String,
     /// Its tags.
     pub tags: Vec<String>,
@@ -100,21 +101,22 @@ pub struct ToppedUp {
 pub struct RuleFired {
     /// The rule.
     pub rule: RuleId,
-    /// What its formula came to, rounded to whole major units; none where it adds no bonus. What is not more than 0 credits nothing (A20).
+    /// The result of its formula, rounded to whole major units; none if it adds no bonus. A result of 0 or less credits nothing
+    /// (A20).
     pub result: Option<i64>,
-    /// The groups that it put the client into, ascending.
+    /// The groups that it added the client to, ascending.
     pub assigned: Vec<GroupId>,
-    /// The groups that it took the client out of, ascending. Another rule that puts the client into one of them prevails.
+    /// The groups that it removed the client from, ascending. Another rule that adds the client to one of them prevails.
     pub unassigned: Vec<GroupId>,
-    /// What it sent to the client.
+    /// The notification that it sent to the client.
     pub push: Option<Push>,
-    /// Whether it would have sent something that was too long once the variables stood in it (A31).
+    /// Whether its notification was not sent because it was too long once the variables were filled in (A31).
     pub push_too_long: bool,
     /// The tags of its credit (B6).
     pub tags: Vec<String>,
 }
 
-/// A rule that matched a top-up and did nothing.
+/// A rule that matched a top-up but failed.
 #[wire_format(Copy, serde::Deserialize)]
 pub struct RuleFailed {
     /// The rule.
@@ -124,7 +126,8 @@ pub struct RuleFailed {
 }
 
 impl RuleFired {
-    /// What it credited: 0 where its formula came to no more, or it has none. What does not fit an amount has failed, and not fired.
+    /// What it credited: 0 if its result is not above 0, or it has no formula. A result that overflows an amount makes the rule
+    /// fail instead.
     pub fn credited(&self) -> Money {
         Money(self.result.unwrap_or(0).max(0).saturating_mul(100))
     }
@@ -136,7 +139,7 @@ impl ToppedUp {
         Money(self.fired.iter().map(|fired| fired.credited().0).fold(0, i64::saturating_add))
     }
 
-    /// The answer that this record gives, standing at `position`.
+    /// The reply that this record at `position` produces.
     pub fn outcome(&self, position: Position) -> TopUpOutcome {
         TopUpOutcome::ToppedUp(TopUpDone {
             top_up: position,
@@ -149,7 +152,8 @@ impl ToppedUp {
     }
 }
 
-/// The request to give a top-up back, or some of it. A gateway gives back top-ups of its own credential; a cashier or an operator any.
+/// The request to refund a top-up, in full or in part. A gateway can refund top-ups of its own credential; cashiers and operators
+/// can refund any.
 #[wire_format(serde::Deserialize)]
 pub struct RefundTopUp {
     /// The top-up.
@@ -157,11 +161,11 @@ pub struct RefundTopUp {
     /// How much; none for what is left of it.
     #[serde(default)]
     pub amount: Option<Money>,
-    /// Whether to take back of the bonus that rules credited for it the same share (A29): what the client still has of that share; the
-    /// rest is recorded as uncollected.
+    /// Whether to claw back the same share of the bonus that rules credited for it (A29): debits what the client still has of
+    /// that share and records the rest as uncollected.
     #[serde(default)]
     pub claw_back: bool,
-    /// By whom, and what they say of it.
+    /// By whom, and their comment.
     #[serde(default)]
     pub note: Note,
 }
@@ -171,71 +175,71 @@ pub struct RefundTopUp {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RefundTopUpOutcome {
-    /// It is given back.
+    /// It is refunded.
     Refunded(TopUpGivenBack) = 0,
     /// The amount is not more than 0.
     InvalidAmount = 1,
     /// The note passes a limit.
     InvalidNote(InvalidNote) = 2,
-    /// The journal is kept from this position on only, so that what stood before it cannot be given back any more.
+    /// The journal begins at this position; earlier top-ups can no longer be refunded.
     NotKept {
         /// The first position that is kept.
         first: Position,
     } = 6,
     /// There is no such top-up, or it is another credential's.
     UnknownTopUp = 3,
-    /// That is more than is left of the top-up, which is nothing where all of it was given back.
+    /// The amount exceeds what is left of the top-up. Nothing is left of a top-up that was refunded in full.
     MoreThanLeft {
         /// What is left of it.
         left: Money,
     } = 4,
-    /// The client has less than that on the gaming balance (A30). Nothing is done.
+    /// The client's gaming balance is less than the amount (A30). Nothing is done.
     Overdraft {
         /// The client's gaming balance.
         balance: Money,
     } = 5,
 }
 
-/// What the refund of a top-up did.
+/// The result of a top-up's refund.
 #[wire_format(Copy, serde::Deserialize)]
 pub struct TopUpGivenBack {
-    /// How much of the top-up.
+    /// How much of the top-up was refunded.
     pub amount: Money,
     /// The client's gaming balance after it.
     pub gaming: Money,
-    /// What was taken back of the bonus.
+    /// The bonus that was clawed back.
     pub clawed: Money,
-    /// What was to be taken back of the bonus, and could not be, because it was spent.
+    /// The bonus that could not be clawed back, because it was spent.
     pub uncollected: Money,
     /// The client's bonus balance after it.
     pub bonus: Money,
 }
 
-/// The record of a top-up's refund; where bonus was clawed back, the ledger's debit as well: Bonus Write-Off, executor System.
+/// The record of a top-up's refund. If bonus was clawed back, also the ledger's debit: Bonus Write-Off, executor System.
 #[wire_format]
 pub struct TopUpRefunded {
-    /// The request that asked for it.
+    /// The request that caused this record.
     pub stamp: Stamp,
     /// The top-up.
     pub top_up: Position,
     /// Who did it.
     pub executor: Executor,
-    /// Whose it was.
+    /// Whose balance.
     pub client: ClientId,
-    /// Where it was.
+    /// Where the top-up was.
     pub club: ClubId,
-    /// Whether its share of the bonus was to be taken back.
+    /// Whether to claw back its share of the bonus.
     pub claw_back: bool,
-    /// What was done.
+    /// The result.
     pub given_back: TopUpGivenBack,
-    /// What was said of it.
+    /// The comment.
     pub comment: String,
     /// Its tags.
     pub tags: Vec<String>,
 }
 
 impl TopUpRefunded {
-    /// The answer that this record gives.
+    /// The reply that this record produces.
     pub fn outcome(&self) -> RefundTopUpOutcome {
         RefundTopUpOutcome::Refunded(self.given_back)
     }

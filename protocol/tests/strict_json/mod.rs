@@ -1,4 +1,4 @@
-//! A reader of JSON that refuses an object in which a key stands twice.
+//! A JSON reader that refuses objects with duplicate keys.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -62,7 +62,7 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
-/// Checks what a value is printed as.
+/// Checks the JSON that a value is printed as.
 #[track_caller]
 pub(crate) fn check_json(value: &impl serde::Serialize) {
     let json = serde_json::to_string(value).expect("it has a form in JSON");
@@ -72,7 +72,7 @@ pub(crate) fn check_json(value: &impl serde::Serialize) {
 }
 
 #[test]
-fn a_key_that_stands_twice_is_noticed() {
+fn a_duplicate_key_is_noticed() {
     let read = |json: &str| serde_json::from_str::<Strict>(json).is_ok();
     assert!(read(r#"[{"a":1,"b":{"a":[null,true,-1,1.5,"a"]}}]"#));
     assert!(!read(r#"{"a":1,"a":1}"#) && !read(r#"[{"b":{"a":1,"c":2,"a":3}}]"#));

@@ -27,14 +27,14 @@ fn credited(rules: &[Compiled], minor: i64) -> Vec<(u32, i64)> {
     fired.fired.iter().map(|fired| (fired.rule.0, fired.credited().0 / 100)).collect()
 }
 
-/// U1, U4, U12, U13, B6: each limit has its own answer, and of several the first in the order of the enum is told.
+/// U1, U4, U12, U13, B6: each limit has its own error, and the first in the order of the enum is returned.
 #[test]
-fn what_is_wrong_is_told_in_order_of_precedence() {
+fn errors_are_returned_in_order_of_precedence() {
     type Worsen = fn(&mut RuleTerms);
     type Is = fn(&InvalidRule) -> bool;
     let group = |group| Action::AssignGroup { group: GroupId(group) };
     assert_eq!(checked(&with(|terms| terms.actions = vec![group(1); 2])).err(), Some(InvalidRule::SecondAction(2)));
-    // Each step makes the rule worse in one way, and the one before it is mended: from the last check to the first.
+    // Each step breaks the rule in one way and repairs the previous one: from the last check to the first.
     let steps: [(Worsen, Is); 10] = [
         (|terms| terms.tags = vec!["a".into(), " ".into()], |why| *why == InvalidRule::Tags(InvalidTags::Tag(2))),
         (
@@ -81,7 +81,7 @@ fn what_is_wrong_is_told_in_order_of_precedence() {
     assert_eq!(checked(&terms).err(), Some(InvalidRule::Name));
 }
 
-/// U1, U12: the limits themselves are within.
+/// U1, U12: the limits themselves are allowed.
 #[test]
 fn limits_are_within() {
     let terms = with(|terms| {
@@ -100,7 +100,7 @@ fn limits_are_within() {
     assert_eq!(two(Action::AddBonus { formula: "1".into() }), Some(InvalidRule::SecondAction(2)));
 }
 
-/// U1, B6: lists are kept in order, and what was checked is made again of the terms as they are kept.
+/// U1, B6: lists are sorted, and terms in canonical form compile to the same rule.
 #[test]
 fn lists_are_kept_in_order() {
     let terms = with(|terms| {
@@ -128,9 +128,9 @@ fn clubs_and_conditions_decide() {
     assert_eq!([1, 2, 3, 4].map(|club| matches(&rule, club, 50_000)), [true, false, true, false]);
 }
 
-/// U4: what compares a rule's ranges is what its conditions say, for whatever conditions.
+/// U4: the ranges of a rule agree with its conditions, whatever the conditions.
 #[test]
-fn ranges_say_what_the_conditions_say() {
+fn ranges_agree_with_the_conditions() {
     let seed = fastrand::u64(..);
     let mut sample = Sample::of(seed);
     for _ in 0..3_000 {
@@ -157,9 +157,9 @@ fn a_condition_on_the_source_leaves_the_others_out() {
     assert_eq!(sources("topUpSource = CASH AND topUpSource = ACQUIRING"), [false, false, false]);
 }
 
-/// U5, U6, A21: the formulas of the sources, in major units and rounded to whole ones.
+/// U5, U6, A21: the formulas of the sources, in major units and rounded to whole units.
 #[test]
-fn formulas_of_the_sources_credit_what_they_say() {
+fn formulas_of_the_sources_credit_their_results() {
     let credit = |formula, minor| credited(&[compiled("", formula)], minor)[0].1;
     assert_eq!(credit("{{topupAmountMajor}} * 0.1", 100_000), 100);
     assert_eq!(credit("{{topupAmountMajor}} * 0.10", 100_000), 100);
@@ -169,7 +169,7 @@ fn formulas_of_the_sources_credit_what_they_say() {
     assert_eq!(credit("{{topupAmountMajor}} * 0.05", 999), 0);
 }
 
-/// U7: the rules "from 500" and "from 1000" both fire at 1000 and above, and what they credit is added up.
+/// U7: the rules "from 500" and "from 1000" both fire at 1000 and above, and their credits add up.
 #[test]
 fn rules_that_match_stack() {
     let rules = [("topupAmountMajor >= 500", "50"), ("topupAmountMajor >= 1000", "120")].map(|(c, f)| compiled(c, f));
@@ -181,7 +181,7 @@ fn rules_that_match_stack() {
 
 /// U12: all four actions in one rule, and tags on its credit (B6).
 #[test]
-fn a_rule_does_all_that_it_says() {
+fn a_rule_runs_all_its_actions() {
     let terms = with(|terms| {
         terms.actions.extend([
             Action::AssignGroup { group: GroupId(7) },
@@ -204,7 +204,7 @@ fn a_rule_does_all_that_it_says() {
     assert_eq!(rule.fire(RuleId(1), &top_up(50_000)), Ok(expected));
 }
 
-/// A20: ties go away from zero; what comes to 0 or less is kept, credits nothing, and keeps nothing else from being done.
+/// A20: ties are rounded away from zero; a result of 0 or less is recorded, credits nothing, and the other actions still run.
 #[test]
 fn what_is_not_positive_credits_nothing() {
     let group = Action::AssignGroup { group: GroupId(1) };
@@ -215,7 +215,7 @@ fn what_is_not_positive_credits_nothing() {
         assert_eq!(fired.fired[0].assigned, [GroupId(1)]);
         assert_eq!(fired.bonus, Money(7 + result.max(0) * 100), "{formula}");
     }
-    // Less than 0 by more than minor units can tell.
+    // Less than 0 by more than an amount in minor units can express.
     let rule = compiled("", "0 - 100000000000000000");
     assert_eq!(
         rule.fire(NO_RULE, &top_up(1)).map(|fired| (fired.result, fired.credited())),
@@ -223,7 +223,8 @@ fn what_is_not_positive_credits_nothing() {
     );
 }
 
-/// A20: a result below the smallest 64-bit number credits nothing, in both forms of exact numbers, and the rule does all else.
+/// A20: a result below the smallest 64-bit number credits nothing, in both forms of exact numbers, and the other actions still
+/// run.
 #[test]
 fn a_result_below_every_amount_credits_nothing() {
     let group = Action::AssignGroup { group: GroupId(1) };
@@ -242,7 +243,7 @@ fn a_result_below_every_amount_credits_nothing() {
     }
 }
 
-/// A20: a rule whose formula fails does none of its actions, and the others go on.
+/// A20: a rule whose formula fails runs none of its actions, and the other rules still run.
 #[test]
 fn a_rule_that_fails_does_nothing_and_others_go_on() {
     let failing = |formula: &str| {
@@ -264,7 +265,7 @@ fn a_rule_that_fails_does_nothing_and_others_go_on() {
     assert_eq!((fired.beyond, fired.bonus), (0, Money(3_000)));
 }
 
-/// A20: what the balance cannot hold fails; a later credit that it can hold is made.
+/// A20: a rule fails if its credit would overflow the balance; a later credit that fits is made.
 #[test]
 fn a_credit_that_passes_the_balance_fails_alone() {
     let rules = [compiled("", "5"), compiled("", "6"), compiled("", "4")];
@@ -275,11 +276,11 @@ fn a_credit_that_passes_the_balance_fails_alone() {
     assert_eq!(fired.bonus, Money(i64::MAX));
 }
 
-/// A31: a push notification that is too long once the variables stand in it is not sent, and nothing else fails.
+/// A31: a push notification that is too long once its variables are filled in is not sent, and nothing else fails.
 #[test]
 fn a_push_that_is_too_long_is_not_sent() {
     let title = format!("{}{{{{topupAmountMajor}}}}", "é".repeat(36));
-    let rule = Compiled::of(&with(|terms| terms.actions.push(push(&title, "b")))).expect("38 characters at the least");
+    let rule = Compiled::of(&with(|terms| terms.actions.push(push(&title, "b")))).expect("at least 38 characters");
     let fire = |minor| rule.fire(NO_RULE, &top_up(minor)).expect("it has a result");
     let sent = fire(999_900);
     assert_eq!((sent.push.map(|push| push.title.chars().count()), sent.push_too_long), (Some(40), false));
@@ -287,9 +288,9 @@ fn a_push_that_is_too_long_is_not_sent() {
     assert_eq!((too_long.result, too_long.push, too_long.push_too_long), (Some(1_000), None, true));
 }
 
-/// A record has a size that readers can take: after so many rules the rest is only counted.
+/// The size of a record is bounded: after this many rules the rest is only counted.
 #[test]
-fn beyond_the_most_that_fire_rules_are_counted() {
+fn rules_beyond_the_limit_are_counted() {
     let mut rules = vec![compiled("", "1"); FIRED_MAX + 5];
     rules[0] = compiled("", "1 / 0");
     let fired = fired(&rules, &top_up(100));
@@ -298,7 +299,7 @@ fn beyond_the_most_that_fire_rules_are_counted() {
     assert_eq!(fired.fired.last().map(|fired| fired.rule), Some(RuleId(FIRED_MAX as u32)));
 }
 
-/// A22: each rule sees what was before the top-up, so that their order does not matter for what is credited.
+/// A22: each rule sees the balances before the top-up, so the order of rules does not affect what is credited.
 #[test]
 fn the_order_of_rules_does_not_matter() {
     let seed = fastrand::u64(..);
@@ -315,7 +316,7 @@ fn the_order_of_rules_does_not_matter() {
         let before = sorted(&rules);
         sample.shuffle(&mut rules);
         let after = sorted(&rules);
-        // Near to what a balance can hold, order does matter.
+        // Near the largest balance, the order does matter.
         let is_near = |bonus: Money| bonus.0 > i64::MAX / 2;
         assert!(before == after || is_near(before.2) || is_near(after.2), "seed {seed}: {variables:?}, {before:?}, {after:?}");
     }

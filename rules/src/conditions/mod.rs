@@ -1,11 +1,11 @@
 //! Conditions: when a rule fires (U4, A17, A19).
 //!
-//! `topupAmountMajor >= 500 AND topupAmountMajor < 1000 AND topUpSource = ACQUIRING`: what a variable is compared with, joined by AND. All
-//! must hold; a rule without conditions always fires. Names stand bare here, unlike in formulas. The page docs/formulas.md
-//! has the whole language; a test holds it against this code.
+//! `topupAmountMajor >= 500 AND topupAmountMajor < 1000 AND topUpSource = ACQUIRING`: comparisons of variables, joined by AND.
+//! All must hold; a rule without conditions always fires. Unlike in formulas, names have no braces. The page docs/formulas.md has
+//! the whole language; a test holds it against this code.
 //!
-//! Thresholds are whole major units, and amounts compare with them exactly, in minor units. [`Conditions`] print a canonical text, which
-//! parses to the same again.
+//! Thresholds are whole major units; amounts compare with them exactly, in minor units. [`Conditions`] print a canonical text,
+//! which parses to the same conditions again.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use crate::cursor::{Cursor, problem};
 use crate::known::{Known, is_number};
 use crate::nearest::{nearest, one_of};
 
-/// The most bytes that the text of the conditions has.
+/// The most bytes of the conditions' text.
 pub const CONDITIONS_BYTES_MAX: usize = 1_000;
 
 /// The most conditions of a rule.
@@ -28,7 +28,7 @@ pub const CONDITIONS_MAX: usize = 32;
 /// The word between two conditions, in any letter case.
 const AND: &str = "AND";
 
-/// How a variable is compared.
+/// A comparison operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Comparison {
     /// Equal.
@@ -46,11 +46,11 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// Every comparison.
+    /// Every operator.
     pub const ALL: [Comparison; 6] =
         [Comparison::Eq, Comparison::Ne, Comparison::Lt, Comparison::Le, Comparison::Gt, Comparison::Ge];
 
-    /// How it is written.
+    /// Its spelling.
     pub const fn sign(self) -> &'static str {
         match self {
             Comparison::Eq => "=",
@@ -62,7 +62,7 @@ impl Comparison {
         }
     }
 
-    /// Whether it holds for what compares so with the other side.
+    /// Whether it holds for this ordering of the two sides.
     pub const fn holds(self, found: Ordering) -> bool {
         match self {
             Comparison::Eq => found.is_eq(),
@@ -74,7 +74,7 @@ impl Comparison {
         }
     }
 
-    /// Whether words can be compared so, which have no order.
+    /// Whether it applies to words, which have no order.
     pub const fn is_for_words(self) -> bool {
         match self {
             Comparison::Eq | Comparison::Ne => true,
@@ -89,10 +89,10 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// What a variable is compared with.
+/// The right side of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
-    /// A number: whole major units, or how many sessions.
+    /// A number: whole major units, or a number of sessions.
     Whole(i64),
     /// A source, for `topUpSource`.
     Source(TopUpSource),
@@ -110,11 +110,11 @@ impl fmt::Display for Value {
 /// One condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Condition {
-    /// What is compared.
+    /// The variable.
     pub variable: Variable,
-    /// How.
+    /// The operator.
     pub comparison: Comparison,
-    /// With what: a source exactly for `topUpSource`, and then the comparison is one for words.
+    /// The right side: a source exactly for `topUpSource`, and then the operator is one for words.
     pub value: Value,
 }
 
@@ -125,7 +125,7 @@ impl Condition {
             (Known::Amount(money), Value::Whole(threshold)) => i128::from(money.0).cmp(&(i128::from(threshold) * 100)),
             (Known::Count(count), Value::Whole(threshold)) => i64::from(count).cmp(&threshold),
             (Known::Source(source), Value::Source(other)) => source.cmp(&other),
-            // Nothing parses to this: a number is never a word.
+            // No text parses to this: a number is never a word.
             (Known::Amount(_) | Known::Count(_), Value::Source(_)) | (Known::Source(_), Value::Whole(_)) => return false,
         };
         self.comparison.holds(found)
@@ -152,7 +152,7 @@ impl Conditions {
     /// Reads conditions. An empty text has none.
     ///
     /// # Errors
-    /// The first problem of the text, with its place and what would have been accepted there.
+    /// The first problem of the text, with its position and what was expected there.
     pub fn parse(text: &str) -> Result<Conditions, TextProblem> {
         let mut cursor = Cursor::new(text, CONDITIONS_BYTES_MAX)?;
         let mut conditions = Vec::new();
@@ -207,8 +207,8 @@ impl<'a> IntoIterator for &'a Conditions {
 }
 
 impl fmt::Display for Conditions {
-    /// With spaces around comparisons, unless that makes the text longer than a text may be. Without, it never is: the text that was
-    /// parsed had every character that is then left.
+    /// With spaces around operators, unless that exceeds the length limit. Without spaces the text never does: the parsed text
+    /// had every remaining character.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spaced = self.text(" ");
         if spaced.len() <= CONDITIONS_BYTES_MAX { f.pad(&spaced) } else { f.pad(&self.text("")) }
@@ -236,7 +236,7 @@ fn take_variable(cursor: &mut Cursor<'_>) -> Result<Variable, TextProblem> {
     }
     let names = || Variable::ALL.iter().map(|variable| variable.word());
     Err(match begin.peek() {
-        Some('{') => begin.problem("a name without braces: in conditions names stand bare"),
+        Some('{') => begin.problem("a name without braces: names in conditions have none"),
         Some('(') => begin.problem("no parentheses: conditions are joined by AND alone"),
         Some(c) if c.is_ascii_digit() || c == '-' => begin.problem("the variable first, as in topupAmountMajor >= 500"),
         _ => {
@@ -248,7 +248,7 @@ fn take_variable(cursor: &mut Cursor<'_>) -> Result<Variable, TextProblem> {
 }
 
 fn take_comparison(cursor: &mut Cursor<'_>) -> Result<Comparison, TextProblem> {
-    // What other languages write. Before our own, as some of it begins like them.
+    // Operators of other languages. Tried before ours, because some of them begin the same.
     const FOREIGN: [(&str, Comparison); 9] = [
         ("==", Comparison::Eq),
         ("=>", Comparison::Ge),
@@ -263,7 +263,7 @@ fn take_comparison(cursor: &mut Cursor<'_>) -> Result<Comparison, TextProblem> {
     if let Some((foreign, ours)) = FOREIGN.into_iter().find(|(foreign, _)| cursor.is_next(foreign)) {
         return Err(problem(cursor.at(), foreign, ours.sign()));
     }
-    // Signs of two characters first: `<` is the beginning of `<=`.
+    // Two-character operators first: `<` is the beginning of `<=`.
     for length in [2, 1] {
         let found =
             Comparison::ALL.into_iter().find(|comparison| comparison.sign().len() == length && cursor.is_next(comparison.sign()));
@@ -296,7 +296,7 @@ fn take_whole(cursor: &mut Cursor<'_>, variable: Variable) -> Result<i64, TextPr
     cursor.accept("-");
     let digits = cursor.clone();
     cursor.take_word();
-    // Decimals are taken along, to be shown.
+    // Decimals are consumed as well, to be shown.
     while let Some('.' | ',') = cursor.peek() {
         let mut ahead = cursor.clone();
         ahead.take();

@@ -14,7 +14,7 @@ const TOP_UP: Variables = Variables {
     sessions: 7,
 };
 
-/// What becomes of a text: what it prints and whether it holds, or the problem.
+/// The result for a text: what it prints and whether it holds, or the problem.
 fn check(text: &str, expected: &str) {
     let found = match Conditions::parse(text) {
         Err(problem) => problem.to_string(),
@@ -94,7 +94,7 @@ fn amounts_compare_in_minor_units() {
     assert!(threshold.hold(&TOP_UP) && !threshold.hold(&just_below));
 }
 
-/// A16: names stand bare, and are exactly these.
+/// A16: names have no braces, and are exactly these.
 #[test]
 fn problems_of_names() {
     let names = "topupAmountMajor, topUpSource, gamingBalanceMajor, bonusBalanceMajor, totalSpentMajor or sessionsCount";
@@ -109,12 +109,12 @@ fn problems_of_names() {
     check("amount > 1", &format!("character 1: expected the name of a variable: {names}, found amount"));
     check("sessionsCount > 1 AND", &format!("character 22: expected the name of a variable: {names}, found the end of the text"));
     check("AND sessionsCount > 1", &format!("character 1: expected the name of a variable: {names}, found AND"));
-    check("{{topupAmountMajor}} >= 500", "character 1: expected a name without braces: in conditions names stand bare, found {");
+    check("{{topupAmountMajor}} >= 500", "character 1: expected a name without braces: names in conditions have none, found {");
     check("(sessionsCount > 1)", "character 1: expected no parentheses: conditions are joined by AND alone, found (");
     check("500 <= topupAmountMajor", "character 1: expected the variable first, as in topupAmountMajor >= 500, found 500");
 }
 
-/// A17: signs of other languages, each with what to write.
+/// A17: operators of other languages, each with the right spelling.
 #[test]
 fn problems_of_comparisons() {
     for (foreign, ours) in
@@ -191,13 +191,13 @@ fn problems_of_joining() {
     );
 }
 
-/// U4: as many conditions, and as long, as there may be, and one more.
+/// U4: as many conditions, and as long, as allowed, and one more.
 #[test]
 fn limits() {
     let some = |count: usize, one: &str| vec![one; count].join(" AND ");
     check(&some(32, "sessionsCount>1"), &format!("{}: holds", some(32, "sessionsCount > 1")));
     check(&some(33, "sessionsCount>1"), "character 641: expected at most 32 conditions, found sessionsCount");
-    // So tight that spaces do not fit.
+    // So long that spaces do not fit.
     let tight = some(32, "topupAmountMajor>=-1234567");
     assert_eq!(tight.len(), 987);
     check(&tight, &format!("{tight}: holds"));

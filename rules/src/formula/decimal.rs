@@ -1,4 +1,4 @@
-//! Numbers as they stand in a formula: digits with at most one point.
+//! Numbers in a formula: digits with at most one point.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use super::Exact;
 /// The most digits that a number has before its point, and the most after it.
 pub const DIGITS_MAX: usize = 18;
 
-/// A number that is not negative, with at most [`DIGITS_MAX`] digits on either side of the point. Equal numbers are equal, however many
-/// zeros were written.
+/// A number that is not negative, with at most [`DIGITS_MAX`] digits on either side of the point. Equal numbers compare equal,
+/// however many zeros were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decimal {
-    /// All digits, as if there was no point: less than 10 to the power of 36. Ends in a zero only where `decimals` is 0.
+    /// All digits, as if there were no point: less than 10 to the power of 36. Ends in a zero only if `decimals` is 0.
     digits: i128,
-    /// How many of them stand after the point.
+    /// How many of them are after the point.
     decimals: u32,
 }
 
 impl Decimal {
-    /// A number from its digits before and after the point: ASCII digits, at most [`DIGITS_MAX`] each, where after the point
-    /// there may be none.
+    /// A number from its digits before and after the point: ASCII digits, at most [`DIGITS_MAX`] each; there may be none after
+    /// the point.
     pub(super) fn new(whole: &str, decimals: &str) -> Decimal {
         debug_assert!(whole.len() <= DIGITS_MAX && decimals.len() <= DIGITS_MAX, "the lexer counts digits");
         let decimals = decimals.trim_end_matches('0');
@@ -50,7 +50,7 @@ mod tests {
 
     /// U5: `0.1` and `0.10` are one number.
     #[test]
-    fn zeros_that_say_nothing_are_left_out() {
+    fn redundant_zeros_are_left_out() {
         for (whole, decimals, expected) in [
             ("0", "10", "0.1"),
             ("007", "", "7"),

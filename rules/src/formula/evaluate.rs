@@ -1,4 +1,4 @@
-//! Working out a formula for a top-up.
+//! Evaluating a formula for a top-up.
 
 use scrip_protocol::{FormulaFailure, Variables};
 
@@ -9,7 +9,8 @@ impl Formula {
     /// The exact result for a top-up, not rounded. Money counts in major units.
     ///
     /// # Errors
-    /// [`FormulaFailure::DivisionByZero`]. Never `Overflow`: that is for whoever makes an amount of the result ([`Exact::round`]).
+    /// [`FormulaFailure::DivisionByZero`]. Never `Overflow`: that can only occur when the result becomes an amount
+    /// ([`Exact::round`]).
     pub fn evaluate(&self, variables: &Variables) -> Result<Exact, FormulaFailure> {
         let mut waiting: Vec<Exact> = Vec::with_capacity(self.waiting_max);
         let operand = "a step comes after its operands";

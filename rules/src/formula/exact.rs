@@ -1,8 +1,9 @@
-//! Exact numbers: fractions that never overflow and never lose anything (A20, A21; pain 28: noise of floating point made coupons invalid).
+//! Exact numbers: fractions that never overflow and never lose precision (A20, A21; pain 28: floating-point noise made coupons
+//! invalid).
 //!
-//! Nearly every formula is worked out in two 128-bit whole numbers, a numerator and a denominator, which are not even reduced.
-//! Where that would overflow, arbitrarily large ones take over for that step, not reduced either: to find what they have in common costs many
-//! times what it would save, as a formula is too short for its numbers to grow long. Rounding happens once, at the end.
+//! Nearly every formula is evaluated in two 128-bit whole numbers, a numerator and a denominator, which are not even reduced. If
+//! a step would overflow, it uses arbitrarily large numbers, not reduced either: finding the common divisor costs many times what
+//! it would save, because a formula is too short for its numbers to grow long. Rounding happens once, at the end.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -14,23 +15,23 @@ use num_rational::BigRational;
 use num_traits::{Signed, ToPrimitive, Zero};
 use scrip_protocol::Money;
 
-/// The most decimals that are printed. A number that needs more is printed as a fraction.
+/// The most decimals that are printed. A number with more is printed as a fraction.
 const DECIMALS_SHOWN_MAX: u32 = 18;
 
 /// An exact number.
 ///
-/// - Made by evaluating a formula, from a whole number, or from [`Money`] (which counts as major units: 12.50 is 12.5).
-/// - [`Exact::sign`], [`Exact::is_positive`] and `Ord` compare, exactly.
-/// - [`Exact::round`] makes a whole number of it.
-/// - Printed as a decimal, `166.5`, or where that would be too long or endless as a fraction, `1/3`.
+/// - Created by evaluating a formula, from a whole number, or from [`Money`] (which counts as major units: 12.50 is 12.5).
+/// - [`Exact::sign`], [`Exact::is_positive`] and `Ord` compare exactly.
+/// - [`Exact::round`] rounds to a whole number.
+/// - Printed as a decimal, `166.5`, or as a fraction if that would be too long or endless, `1/3`.
 #[derive(Debug, Clone)]
 pub struct Exact(Form);
 
 #[derive(Debug, Clone)]
 enum Form {
-    /// The denominator is positive, and neither is `i128::MIN`, so that both can change their sign. Not necessarily reduced.
+    /// The denominator is positive, and neither is `i128::MIN`, so that both can be negated. Not necessarily reduced.
     Small { numerator: i128, denominator: i128 },
-    /// For what does not fit.
+    /// For numbers that do not fit.
     Big(Box<Big>),
 }
 
@@ -41,13 +42,13 @@ struct Big {
     denominator: BigInt,
 }
 
-/// How many bits a large number has at most to become a small one again: far enough from the ends of `i128`.
+/// How many bits a large number may have to become a small one again: far enough from the ends of `i128`.
 const SMALL_BITS_MAX: u64 = 126;
 
 impl Exact {
     /// A fraction. The denominator must be positive, and both far from the ends of `i128`.
     pub(super) fn fraction(numerator: i128, denominator: i128) -> Exact {
-        debug_assert!(denominator > 0 && numerator != i128::MIN, "as Form::Small says");
+        debug_assert!(denominator > 0 && numerator != i128::MIN, "the invariant of Form::Small");
         Exact(Form::Small { numerator, denominator })
     }
 
@@ -59,18 +60,17 @@ impl Exact {
         }
     }
 
-    /// Whether it is more than zero, be it ever so little.
+    /// Whether it is more than zero, however little.
     pub fn is_positive(&self) -> bool {
         self.sign() == Ordering::Greater
     }
 
-    /// The nearest whole number, and of two that are equally near the one away from zero (U6, A20): 2.5 becomes 3, -2.5 becomes -3.
-    /// `None` where that does not fit.
+    /// The nearest whole number; ties go away from zero (U6, A20): 2.5 becomes 3, -2.5 becomes -3. `None` on overflow.
     pub fn round(&self) -> Option<i64> {
         match &self.0 {
             Form::Small { numerator, denominator } => {
                 let (whole, rest) = (numerator / denominator, (numerator % denominator).abs());
-                // The rest is smaller than the denominator: twice the rest might not fit, the difference does.
+                // The remainder is smaller than the denominator: twice the remainder might overflow, the difference does not.
                 let away = if rest >= denominator - rest { numerator.signum() } else { 0 };
                 i64::try_from(whole + away).ok()
             }
@@ -115,7 +115,7 @@ impl Exact {
         BigRational::new(numerator, denominator)
     }
 
-    /// The result of a step: in small numbers where that works, else in big ones.
+    /// The result of a step: in small numbers if possible, else in big ones.
     fn combined(
         self,
         other: Exact,
@@ -295,7 +295,7 @@ mod tests {
         }
     }
 
-    /// A20: what does not fit is told, and the last that fits is not.
+    /// A20: overflow is reported, and the last number that fits is not.
     #[test]
     fn rounding_knows_its_ends() {
         for (twice, expected) in [
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!((big.round(), (-big).round()), (None, None));
     }
 
-    /// A20: nothing overflows in between, and what was too big for a moment becomes small again.
+    /// A20: intermediate results never overflow, and a number that was temporarily too big becomes small again.
     #[test]
     fn what_overflows_goes_on_in_big_numbers() {
         let huge = || fraction(i128::MAX, 1);
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(little.to_string(), format!("1/{}", i128::MAX));
     }
 
-    /// The least number of 128 bits has no positive counterpart: it is never kept in the small form.
+    /// The smallest 128-bit number has no positive counterpart: it is never stored in the small form.
     #[test]
     fn the_least_small_number_is_kept_big() {
         let half = || fraction(-(1 << 126), 1);

@@ -1,7 +1,7 @@
-//! The words of a formula: numbers, variables and signs, each with its place.
+//! The tokens of a formula: numbers, variables and signs, each with its position.
 //!
-//! Whatever else stands there is a problem here, and where staff are known to write it otherwise (a decimal comma, `×`, a name without
-//! braces), the problem says what to write.
+//! Everything else is a problem. If staff are known to use another spelling (a decimal comma, `×`, a name without braces), the
+//! problem names the right one.
 
 use scrip_protocol::{TextProblem, Variable};
 
@@ -10,8 +10,8 @@ use crate::cursor::{Cursor, is_of_word};
 use crate::known::is_number;
 use crate::nearest::nearest;
 
-/// What can be written where a number belongs.
-pub(super) const OPERAND: &str = "a number, a variable as in {{topupAmountMajor}}, ( or -";
+/// The expected tokens of an operand.
+pub(super) const OPERAND: &str = "a number, a variable such as {{topupAmountMajor}}, ( or -";
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) enum Token {
     End,
 }
 
-/// Takes the next token. The cursor that is left behind stands at it, after white space.
+/// Takes the next token. The cursor left behind is at the token, after white space.
 pub(super) fn take_token(cursor: &mut Cursor<'_>) -> Result<Token, TextProblem> {
     let begin = cursor.clone();
     let Some(c) = cursor.peek() else { return Ok(Token::End) };
@@ -49,7 +49,7 @@ pub(super) fn take_token(cursor: &mut Cursor<'_>) -> Result<Token, TextProblem> 
     })
 }
 
-/// Where the first token of a formula stands.
+/// The position of a formula's first token.
 pub(super) fn begin(text: &str) -> Result<Cursor<'_>, TextProblem> {
     let mut cursor = Cursor::new(text, FORMULA_BYTES_MAX)?;
     cursor.skip_white_space();
@@ -83,7 +83,7 @@ fn take_digits<'t>(cursor: &mut Cursor<'t>, side: &str) -> Result<&'t str, TextP
     Ok(digits)
 }
 
-/// Whether a word is what computers write for a power of ten: `e3`.
+/// Whether a word is a power of ten in exponent notation: `e3`.
 fn is_exponent(word: &str) -> bool {
     word.get(1..).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -98,26 +98,26 @@ fn take_variable(cursor: &mut Cursor<'_>) -> Result<Variable, TextProblem> {
     cursor.take_variable(&numbers).map(|(_, variable)| variable)
 }
 
-/// The problem of the source's name, in any letter case, if that stands here.
+/// The problem of the source's name, in any letter case, if it is here.
 fn source_problem(cursor: &Cursor<'_>) -> Option<TextProblem> {
     let word = Variable::TopUpSource.word();
-    let says = || format!("a number: {word} is a word, and can stand in conditions and push texts");
-    cursor.found().eq_ignore_ascii_case(word).then(|| cursor.problem(says()))
+    let expected = || format!("a number: {word} is a word; use it in conditions and push texts");
+    cursor.found().eq_ignore_ascii_case(word).then(|| cursor.problem(expected()))
 }
 
-/// The problem of a word that stands without braces.
+/// The problem of a word without braces.
 fn bare_word(cursor: &Cursor<'_>) -> TextProblem {
     let word = cursor.found();
     if let Some(problem) = source_problem(cursor) {
         return problem;
     }
-    // The letter, and what looks like it on a Cyrillic keyboard.
+    // The letter, and its lookalike on a Cyrillic keyboard.
     if matches!(word, "x" | "X" | "х" | "Х") {
         return cursor.problem("* for multiplication");
     }
     let numbers = Variable::ALL.into_iter().filter(|variable| is_number(*variable)).map(Variable::word);
     match nearest(word, numbers) {
-        Some(name) if name == word => cursor.problem(format!("{{{{{name}}}}}: a name stands in double braces")),
+        Some(name) if name == word => cursor.problem(format!("{{{{{name}}}}}: names need double braces")),
         Some(name) => {
             let mut problem = cursor.problem("a name in double braces, as in {{topupAmountMajor}}");
             problem.nearest = Some(name.to_owned());
@@ -139,7 +139,7 @@ fn instead_of(c: char) -> &'static str {
         '.' => "a digit before the point, as in 0.5",
         '{' | '}' => "double braces, as in {{topupAmountMajor}}",
         '[' | ']' => "( or )",
-        '<' | '>' | '=' | '!' | '≤' | '≥' | '≠' => "no comparison: those stand in conditions",
+        '<' | '>' | '=' | '!' | '≤' | '≥' | '≠' => "no comparison: those belong in conditions",
         _ => "numbers, {{variables}}, + - * / ( ) and nothing else",
     }
 }

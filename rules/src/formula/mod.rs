@@ -1,13 +1,13 @@
-//! Formulas: how much a rule credits, worked out from what is known of a top-up (U5, U6, A20, A21).
+//! Formulas: how much a rule credits, computed from what is known about a top-up (U5, U6, A20, A21).
 //!
 //! `{{topupAmountMajor}} * 0.05 + 50`: numbers, variables in double braces, `+ - * / ( )` and a minus before anything. The page
 //! docs/formulas.md has the whole language; a test holds it against this code.
 //!
-//! A [`Formula`] is parsed once (`lexer`, `parser`), kept in the order in which it is worked out, and evaluated for each top-up
-//! (`evaluate`) in exact fractions ([`Exact`]). It prints a canonical text (`printer`), which is never longer than the text
-//! that it was parsed from may be, and parses to the same formula again.
+//! A [`Formula`] is parsed once (`lexer`, `parser`), stored in the order of evaluation, and evaluated for each top-up
+//! (`evaluate`) in exact fractions ([`Exact`]). It prints a canonical text (`printer`), which is within the length limit of the
+//! parsed text and parses to the same formula again.
 //!
-//! The invariant: [`FORMULA_BYTES_MAX`] bounds everything. Nothing recurses deeper than [`NESTING_MAX`], and the numbers in between
+//! The invariant: [`FORMULA_BYTES_MAX`] bounds everything. Nothing recurses deeper than [`NESTING_MAX`], and intermediate numbers
 //! have at most about as many digits as all numbers of the formula together, so that nothing overflows before the end.
 
 mod decimal;
@@ -28,36 +28,36 @@ pub use exact::Exact;
 /// The most bytes that the text of a formula has.
 pub const FORMULA_BYTES_MAX: usize = 500;
 
-/// How deep parentheses and minus signs may stand in one another.
+/// How deep parentheses and minus signs may nest.
 pub const NESTING_MAX: usize = 32;
 
 /// A formula, ready to be evaluated.
 ///
-/// - Made by [`Formula::parse`], and printed by `Display`: what is printed parses to an equal formula.
-/// - [`Formula::evaluate`] works out the result for a top-up; [`Exact::round`] makes whole units of it.
+/// - Created by [`Formula::parse`] and printed by `Display`: the printed text parses to an equal formula.
+/// - [`Formula::evaluate`] computes the result for a top-up; [`Exact::round`] rounds it to whole units.
 /// - [`Formula::variables`] are those that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Formula {
-    /// In the order in which they are worked out: operands first, then what is done with them.
+    /// In the order of evaluation: operands first, then the operator.
     steps: Vec<Step>,
-    /// The most results that wait for their operator at one moment.
+    /// The most results that wait for their operator at any time.
     waiting_max: usize,
 }
 
-/// One step of working out a formula.
+/// One step of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// A number comes.
+    /// Pushes a number.
     Number(Decimal),
-    /// The value of a variable comes: of one that is a number.
+    /// Pushes the value of a numeric variable.
     Variable(Variable),
-    /// The last result changes its sign.
+    /// Negates the last result.
     Negate,
-    /// The last two results become one.
+    /// Combines the last two results.
     Combine(Operator),
 }
 
-/// What is done with two numbers.
+/// An operator on two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
     Plus,
@@ -76,7 +76,7 @@ impl Operator {
         }
     }
 
-    /// Whether it is a product: products are worked out before sums.
+    /// Whether it is a product: products are evaluated before sums.
     const fn is_product(self) -> bool {
         match self {
             Operator::Plus | Operator::Minus => false,
@@ -89,7 +89,7 @@ impl Formula {
     /// Reads a formula.
     ///
     /// # Errors
-    /// The first problem of the text, with its place and what would have been accepted there.
+    /// The first problem of the text, with its position and what was expected there.
     pub fn parse(text: &str) -> Result<Formula, TextProblem> {
         Ok(Formula::of(parser::parse(text)?))
     }
@@ -99,7 +99,7 @@ impl Formula {
         Variable::ALL.into_iter().filter(|variable| self.steps.contains(&Step::Variable(*variable)))
     }
 
-    /// The numbers that stand in the formula.
+    /// The numbers in the formula.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = Exact> {
         self.steps.iter().filter_map(|step| match step {
             Step::Number(number) => Some(number.exact()),

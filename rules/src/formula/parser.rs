@@ -7,8 +7,8 @@
 //! factor  = "-" factor | "(" sum ")" | number | variable
 //! ```
 //!
-//! So products come before sums, what stands side by side is worked out from the left, and a minus belongs to what stands right behind it.
-//! There is no plus before a number: two signs in a row with a plus are more often a slip than meant.
+//! So products are evaluated before sums, operators of equal precedence from the left, and a minus belongs to the operand right
+//! after it. There is no plus before a number: two signs in a row with a plus are more often a slip than meant.
 
 use scrip_protocol::TextProblem;
 
@@ -30,10 +30,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Step>, TextProblem> {
 }
 
 struct Parser<'t> {
-    /// Where the token stands that is looked at.
+    /// The position of the current token.
     here: Cursor<'t>,
     token: Token,
-    /// What follows it.
+    /// The text after it.
     next: Cursor<'t>,
     steps: Vec<Step>,
 }
@@ -90,7 +90,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Goes one level deeper, if there is one.
+    /// Goes one level deeper, unless the limit is reached.
     fn nest(&mut self, depth: usize) -> Result<(), TextProblem> {
         if depth == NESTING_MAX {
             return Err(self.problem(format!("at most {NESTING_MAX} levels of ( and - in one another")));

@@ -1,14 +1,13 @@
 //! The canonical text of a formula.
 //!
-//! Parentheses stand only where the formula would otherwise be read as another, numbers have no zeros that say nothing, and operators
-//! have a space on either side, unless that makes the text longer than a text may be. Without the spaces it never is: the text that was
-//! parsed had every character that is then left.
+//! Parentheses are printed only where they are needed, numbers have no redundant zeros, and operators have a space on either
+//! side, unless that exceeds the length limit. Without spaces the text never does: the parsed text had every remaining character.
 
 use std::fmt;
 
 use super::{FORMULA_BYTES_MAX, Formula, Operator, Step};
 
-/// How tightly a part of a formula holds together.
+/// The precedence of a part of a formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Binding {
     Sum,
@@ -29,7 +28,7 @@ struct Part {
 }
 
 impl Part {
-    /// The part with parentheses around it, if they are needed.
+    /// The part, in parentheses if they are needed.
     fn within(self, is_needed: bool) -> String {
         if is_needed { format!("({})", self.text) } else { self.text }
     }
@@ -52,7 +51,7 @@ impl Formula {
                     let binding = Binding::of(*operator);
                     let right = parts.pop().expect(operand);
                     let left = parts.pop().expect(operand);
-                    // What stands side by side is read from the left: on the right, what binds the same needs them, too.
+                    // Equal precedence is parsed from the left, so an operand on the right needs them, too.
                     let (left_is_looser, right_is_not_tighter) = (left.binding < binding, right.binding <= binding);
                     let (left, right) = (left.within(left_is_looser), right.within(right_is_not_tighter));
                     Part { text: format!("{left}{space}{}{space}{right}", operator.sign()), binding }

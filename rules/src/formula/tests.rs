@@ -14,7 +14,7 @@ const TOP_UP: Variables = Variables {
     sessions: 7,
 };
 
-/// What becomes of a text: `canonical text = exact result, rounded`, or why it has no result, or the problem.
+/// The result for a text: `canonical text = exact result, rounded`, or why it has no result, or the problem.
 fn check(text: &str, expected: &str) {
     let found = match Formula::parse(text) {
         Err(problem) => problem.to_string(),
@@ -74,7 +74,7 @@ fn precedence() {
     check("2/3*3", "2 / 3 * 3 = 2, 2");
 }
 
-/// U5: a minus belongs to what stands right behind it.
+/// U5: a minus belongs to the operand right after it.
 #[test]
 fn a_minus_before_anything() {
     check("-5+3", "-5 + 3 = -2, -2");
@@ -123,7 +123,7 @@ fn division_by_zero() {
     check("0/5", "0 / 5 = 0, 0");
 }
 
-/// A20: what passes 128 bits on the way comes back exactly.
+/// A20: intermediate results beyond 128 bits are exact.
 #[test]
 fn nothing_overflows_on_the_way() {
     let huge = "999999999999999999.999999999999999999";
@@ -142,15 +142,15 @@ fn nothing_overflows_on_the_way() {
     assert_eq!(result(&vec!["{{topupAmountMajor}}"; 23].join("*")).round(), None);
 }
 
-/// A16, U5: names stand in double braces, and are exactly these.
+/// A16, U5: names are in double braces, and are exactly these.
 #[test]
 fn problems_of_names() {
     let numbers = "topupAmountMajor, gamingBalanceMajor, bonusBalanceMajor, totalSpentMajor or sessionsCount";
     check(
         "topupAmountMajor * 0.1",
-        "character 1: expected {{topupAmountMajor}}: a name stands in double braces, found topupAmountMajor",
+        "character 1: expected {{topupAmountMajor}}: names need double braces, found topupAmountMajor",
     );
-    check("0.1 * sessionsCount", "character 7: expected {{sessionsCount}}: a name stands in double braces, found sessionsCount");
+    check("0.1 * sessionsCount", "character 7: expected {{sessionsCount}}: names need double braces, found sessionsCount");
     check(
         "topUpAmountMajor * 0.1",
         "character 1: expected a name in double braces, as in {{topupAmountMajor}}, found topUpAmountMajor; \
@@ -171,16 +171,16 @@ fn problems_of_names() {
     check("{{topupAmountMajor} * 2", "character 19: expected }} after topupAmountMajor, found }");
     check("{{topupAmountMajor * 2}}", "character 20: expected }} after topupAmountMajor, found *");
     check("{{topupAmountMajor", "character 19: expected }} after topupAmountMajor, found the end of the text");
-    check("max(1, 2)", "character 1: expected a number, a variable as in {{topupAmountMajor}}, ( or -, found max");
+    check("max(1, 2)", "character 1: expected a number, a variable such as {{topupAmountMajor}}, ( or -, found max");
 }
 
-/// A16: the source is a word. That is said with braces and without, in any letter case.
+/// A16: the source is a word. The problem explains that with braces and without, in any letter case.
 #[test]
 fn problems_of_the_source() {
-    let says = "a number: topUpSource is a word, and can stand in conditions and push texts";
-    check("2 * {{topUpSource}}", &format!("character 7: expected {says}, found topUpSource"));
-    check("{{ topupsource }}", &format!("character 4: expected {says}, found topupsource"));
-    check("topUpSource", &format!("character 1: expected {says}, found topUpSource"));
+    let expected = "a number: topUpSource is a word; use it in conditions and push texts";
+    check("2 * {{topUpSource}}", &format!("character 7: expected {expected}, found topUpSource"));
+    check("{{ topupsource }}", &format!("character 4: expected {expected}, found topupsource"));
+    check("topUpSource", &format!("character 1: expected {expected}, found topUpSource"));
 }
 
 /// U5: numbers have a point, digits on both sides of it, and no exponent.
@@ -196,8 +196,8 @@ fn problems_of_numbers() {
     check("1e3", "character 2: expected all digits of the number, as in 1000 for 1e3, found e3");
     check("1.5E10", "character 4: expected all digits of the number, as in 1000 for 1e3, found E10");
     check("1 000", "character 3: expected +, -, *, / or the end of the formula, found 000");
-    check("1_000", "character 2: expected a number, a variable as in {{topupAmountMajor}}, ( or -, found _000");
-    check("٣", "character 1: expected a number, a variable as in {{topupAmountMajor}}, ( or -, found ٣");
+    check("1_000", "character 2: expected a number, a variable such as {{topupAmountMajor}}, ( or -, found _000");
+    check("٣", "character 1: expected a number, a variable such as {{topupAmountMajor}}, ( or -, found ٣");
     let digits = "1234567890123456789";
     check(digits, &format!("character 1: expected at most 18 digits before the point, found {digits}"));
     check(&format!("0.{digits}"), &format!("character 3: expected at most 18 digits after the point, found {digits}"));
@@ -207,7 +207,7 @@ fn problems_of_numbers() {
     );
 }
 
-/// U5: signs of books and of other languages, each with what to write.
+/// U5: signs of books and of other languages, each with the right spelling.
 #[test]
 fn problems_of_signs() {
     check("2 × 3", "character 3: expected * for multiplication, found ×");
@@ -219,18 +219,18 @@ fn problems_of_signs() {
     check("10%", "character 3: expected a division by 100, as in {{topupAmountMajor}} * 10 / 100, found %");
     check("2^3", "character 2: expected * for each factor, as powers are written out, found ^");
     check("[1+2]", "character 1: expected ( or ), found [");
-    check("1 > 2", "character 3: expected no comparison: those stand in conditions, found >");
+    check("1 > 2", "character 3: expected no comparison: those belong in conditions, found >");
     check("5 €", "character 3: expected numbers, {{variables}}, + - * / ( ) and nothing else, found €");
     check("5\u{200b}", "character 2: expected numbers, {{variables}}, + - * / ( ) and nothing else, found U+200B");
     check("5\0", "character 2: expected numbers, {{variables}}, + - * / ( ) and nothing else, found U+0000");
     check("5 🎲", "character 3: expected numbers, {{variables}}, + - * / ( ) and nothing else, found 🎲");
-    check("é * 2", "character 1: expected a number, a variable as in {{topupAmountMajor}}, ( or -, found é");
+    check("é * 2", "character 1: expected a number, a variable such as {{topupAmountMajor}}, ( or -, found é");
 }
 
 /// U5: what is missing, and where.
 #[test]
 fn problems_of_order() {
-    let operand = "a number, a variable as in {{topupAmountMajor}}, ( or -";
+    let operand = "a number, a variable such as {{topupAmountMajor}}, ( or -";
     check("", &format!("character 1: expected {operand}, found the end of the text"));
     check("   ", &format!("character 4: expected {operand}, found the end of the text"));
     check("1 +", &format!("character 4: expected {operand}, found the end of the text"));
@@ -249,7 +249,7 @@ fn problems_of_order() {
     check("2 0.50", "character 3: expected +, -, *, / or the end of the formula, found 0.50");
 }
 
-/// U5: a text as long, and as deep, as it may be, and one more of each.
+/// U5: a text as long, and as deeply nested, as allowed, and one more of each.
 #[test]
 fn limits() {
     let deepest = |levels: usize| format!("{}1{}", "(".repeat(levels), ")".repeat(levels));
@@ -267,10 +267,10 @@ fn limits() {
     check(&"é".repeat(251), "character 251: expected at most 500 bytes, found a text of 502 bytes");
 }
 
-/// U5: 500 bytes of anything are an answer, soon, and the stack holds.
+/// U5: 500 bytes of anything give a quick result, without a stack overflow.
 #[test]
 fn hostile_texts() {
-    let operand = "a number, a variable as in {{topupAmountMajor}}, ( or -";
+    let operand = "a number, a variable such as {{topupAmountMajor}}, ( or -";
     check(&"(".repeat(500), "character 33: expected at most 32 levels of ( and - in one another, found (");
     check(&"-".repeat(500), "character 33: expected at most 32 levels of ( and - in one another, found -");
     check(&"(-".repeat(250), "character 33: expected at most 32 levels of ( and - in one another, found (");

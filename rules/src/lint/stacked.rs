@@ -1,8 +1,8 @@
-//! What all rules credit together, at amounts where that changes (A18: tiers with lower bounds only come to 0.37 of a large top-up).
+//! What all rules credit together, at amounts where that changes (A18: tiers with lower bounds only add up to 0.37 of a large top-up).
 //!
-//! The client is one without balances and history. The source is, for each amount, that by which most is credited, of those that the rule
-//! takes. The club is the first of the rule's clubs; for a rule of all clubs the first club that an overlapping rule names, so that what is
-//! stacked there shows. Only amounts on which the rule itself fires are told.
+//! Assumes a client without balances and history. The source is, for each amount, the one that credits most among those that the
+//! rule accepts. The club is the first of the rule's clubs; for a rule of all clubs it is the first club that an overlapping rule
+//! names, so that stacking there shows. Reports only amounts on which the rule itself fires.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,12 @@ use super::witness::{TYPICAL, new_client};
 use crate::compiled::Compiled;
 use crate::ranges::Axis;
 
-/// How many amounts are told at the most: those at the rule's own bounds and the typical ones, and then the least at which other rules begin
-/// or end.
+/// Maximum number of amounts reported: those at the rule's own bounds and the typical ones, then the least at which other rules
+/// begin or end.
 const AMOUNTS_MAX: usize = 16;
 
-/// How often rules are tried for it all at the most, so that among thousands that overlap a rule is saved in some milliseconds: then fewer
-/// amounts are told, the least ones.
+/// Maximum number of rule evaluations in total, so that a rule which overlaps thousands is saved within some milliseconds: then
+/// only the least amounts are reported.
 const TRIED_MAX: usize = 16_384;
 
 /// The rates, by amount.
@@ -41,7 +41,7 @@ pub(super) fn rates(rule: RuleId, compiled: &Compiled, overlapping: &[Other<'_>]
         amounts.insert(change);
     }
 
-    // One that has no number yet gets the next.
+    // A rule without a number will get the next one.
     let place = if rule == RuleId(0) { there.len() } else { there.partition_point(|other| other.rule < rule) };
     let (before, after) = there.split_at(place);
     let all = || before.iter().map(|other| other.compiled).chain([compiled]).chain(after.iter().map(|other| other.compiled));
@@ -49,20 +49,20 @@ pub(super) fn rates(rule: RuleId, compiled: &Compiled, overlapping: &[Other<'_>]
         let top_up = top_up(minor, source);
         stacked(all().filter(|rule| rule.matches(club, &top_up)), &top_up)
     };
-    // Of several that are the greatest, the last is taken: so the first comes last.
+    // `max_by_key` returns the last of several maxima, so reverse the order to get the first.
     let most = |minor| sources.iter().rev().map(|source| rate(minor, *source)).max_by_key(|rate| rate.credited);
-    let told = (TRIED_MAX / sources.len() / (there.len() + 1)).max(1);
-    amounts.into_iter().take(told).filter_map(most).collect()
+    let amounts_max = (TRIED_MAX / sources.len() / (there.len() + 1)).max(1);
+    amounts.into_iter().take(amounts_max).filter_map(most).collect()
 }
 
-/// Where a rule's range of amounts begins and ends, and the amounts on the other side of that.
+/// The ends of a rule's range of amounts, and the amounts just outside.
 fn bounds(compiled: &Compiled) -> [i64; 4] {
     let range = compiled.ranges.at(Axis::Amount);
     [range.from.saturating_sub(1), range.from, range.to, range.to.saturating_add(1)]
         .map(|bound| if bound == i64::MAX || bound <= 0 { 0 } else { bound })
 }
 
-/// What rules that match credit together: what [`fire_all`](crate::fire_all) would, without what else they do.
+/// What matching rules credit together: the same as [`fire_all`](crate::fire_all), without the other actions.
 fn stacked<'a>(matching: impl Iterator<Item = &'a Compiled>, variables: &Variables) -> StackedRate {
     let mut rate = StackedRate { amount: variables.amount, source: variables.source, credited: Money(0), rules: 0 };
     for compiled in matching.take(FIRED_MAX) {

@@ -34,9 +34,9 @@ fn with_push(conditions: &str, title: &str, body: &str) -> Compiled {
     Compiled::of(&RuleTerms { actions: vec![push], ..terms(conditions, "") }).expect("a rule")
 }
 
-/// Z12: conditions that nothing can meet are told, by the variable, and then nothing else is.
+/// Z12: conditions that nothing can meet are reported by variable, and then nothing else is.
 #[test]
-fn conditions_that_can_never_hold_are_told() {
+fn conditions_that_can_never_hold_are_reported() {
     for (conditions, expected) in [
         ("topupAmountMajor >= 1000 AND topupAmountMajor < 500", &[Variable::TopupAmountMajor][..]),
         ("topupAmountMajor > 5 AND topupAmountMajor < 6", &[]),
@@ -44,7 +44,7 @@ fn conditions_that_can_never_hold_are_told() {
         ("topupAmountMajor = 5 AND topupAmountMajor != 5", &[Variable::TopupAmountMajor]),
         ("topUpSource = CASH AND topUpSource = ACQUIRING", &[Variable::TopUpSource]),
         ("topUpSource != CASH AND topUpSource != ACQUIRING", &[]),
-        // No top-up is of nothing, and no balance below it.
+        // No top-up has an amount of 0, and no balance is below 0.
         ("topupAmountMajor <= 0", &[Variable::TopupAmountMajor]),
         ("bonusBalanceMajor < 0 AND gamingBalanceMajor <= 0", &[Variable::BonusBalanceMajor]),
         ("sessionsCount > 4294967295", &[Variable::SessionsCount]),
@@ -64,7 +64,8 @@ fn conditions_that_can_never_hold_are_told() {
     }
 }
 
-/// Z12, A18: rules that can fire on the same top-up are named, with the amounts on which they can; half-open ranges do not meet.
+/// Z12, A18: rules that can fire on the same top-up are named, with the amounts on which they can; half-open ranges do not
+/// overlap.
 #[test]
 fn rules_that_can_fire_on_the_same_top_up_are_named() {
     let from_500 = compiled("topupAmountMajor >= 500", "50");
@@ -82,7 +83,7 @@ fn rules_that_can_fire_on_the_same_top_up_are_named() {
     assert!(apart("sessionsCount = 0", "sessionsCount >= 1"));
     assert!(!apart("sessionsCount = 1", "sessionsCount >= 1"));
     assert!(apart("topupAmountMajor = 5", "topupAmountMajor != 5"));
-    // By the source that makes most of it.
+    // With the source that credits most.
     let any = compiled("topupAmountMajor >= 5000", "1");
     let lint = lint_among(&any, &[compiled("topUpSource = CASH", "1"), compiled("topUpSource = POS_TERMINAL", "2")]);
     assert_eq!((rates(&lint), lint.stacked[0].source), (vec![(500_000, 3, 2)], TopUpSource::PosTerminal));
@@ -91,7 +92,7 @@ fn rules_that_can_fire_on_the_same_top_up_are_named() {
     assert_eq!(overlaps(&of(&[1, 3]), &[of(&[2, 4]), of(&[3]), of(&[]), of(&[5, 6, 7])]), [(2, 1, None), (3, 1, None)]);
 }
 
-/// Z12: of very many the first are named, in the order of their numbers, and the rest is counted.
+/// Z12: of very many overlaps the first are named, in the order of their numbers, and the rest is counted.
 #[test]
 fn of_very_many_overlaps_the_first_are_named() {
     let mut others = vec![compiled("", "1"); OVERLAPS_NAMED_MAX + 7];
@@ -105,9 +106,9 @@ fn of_very_many_overlaps_the_first_are_named() {
     assert_eq!(lint(DRAFT, &rule, backwards), lint_among(&rule, &others));
 }
 
-/// Z12, A20: what can go wrong with a formula is told with a top-up on which it does.
+/// Z12, A20: what can go wrong with a formula is reported with a top-up as an example.
 #[test]
-fn what_a_formula_can_come_to_is_told_with_a_witness() {
+fn suspicious_formula_results_are_reported_with_an_example() {
     let result = |text: &str| text.to_owned();
     assert_eq!(alone("topupAmountMajor >= 500", "{{topupAmountMajor}} * 0.05 + 50"), []);
     assert_eq!(alone("", "0"), [Finding::NotPositive { at: top_up(10_000), result: result("0") }]);
@@ -144,9 +145,9 @@ fn what_a_formula_can_come_to_is_told_with_a_witness() {
     assert!(!divides("100 / ({{topupAmountMajor}} + 1)"));
 }
 
-/// Z12, A31: a push notification that can be too long is told with a top-up on which it is.
+/// Z12, A31: a push notification that can be too long is reported with a top-up as an example.
 #[test]
-fn a_push_that_can_be_too_long_is_told_with_a_witness() {
+fn a_push_that_can_be_too_long_is_reported_with_an_example() {
     let title = format!("{}{{{{topupAmountMajor}}}}", "é".repeat(35));
     let expected = Finding::PushTooLong { part: PushPart::Title, at: top_up(99_999), chars: 41 };
     assert_eq!(lint_among(&with_push("", &title, "b"), &[]).findings, [expected]);
@@ -170,7 +171,7 @@ fn rates(lint: &Lint) -> Vec<(i64, i64, u32)> {
     lint.stacked.iter().map(|rate| (rate.amount.0, rate.credited.0 / 100, rate.rules)).collect()
 }
 
-/// Z12, A18: what all rules credit together shows where it changes: the table of the source comes to 0.37 at 2,000.
+/// Z12, A18: what all rules credit together is shown where it changes: the table of the source reaches 0.37 at 2,000.
 #[test]
 fn stacked_rates_show_where_they_change() {
     let tiers = ["520", "1000", "2000"].map(|from| format!("topupAmountMajor >= {from}"));
@@ -180,11 +181,11 @@ fn stacked_rates_show_where_they_change() {
         [(52_000, 26, 1), (99_999, 50, 1), (100_000, 170, 2), (199_999, 340, 2), (200_000, 740, 3), (500_000, 1_850, 3)];
     assert_eq!(rates(&lint_among(&first, &[second.clone(), third.clone()])), expected);
     assert_eq!(rates(&lint_among(&third, &[first, second])), [(200_000, 740, 3), (500_000, 1_850, 3)]);
-    // Of a client without history, at the first club: what matches neither is left out.
+    // For a client without history, at the first club: rules that match neither are excluded.
     let newcomers = compiled("sessionsCount = 0 AND topupAmountMajor < 100", "10");
     assert_eq!(rates(&lint_among(&newcomers, &[compiled("sessionsCount >= 1", "1")])), [(9_999, 10, 1)]);
     assert_eq!(rates(&lint_among(&compiled("sessionsCount >= 1", "1"), &[newcomers])), []);
-    // By the source that makes most of it.
+    // With the source that credits most.
     let any = compiled("topupAmountMajor >= 5000", "1");
     let lint = lint_among(&any, &[compiled("topUpSource = CASH", "1"), compiled("topUpSource = POS_TERMINAL", "2")]);
     assert_eq!((rates(&lint), lint.stacked[0].source), (vec![(500_000, 3, 2)], TopUpSource::PosTerminal));
@@ -197,9 +198,9 @@ fn stacked_rates_show_where_they_change() {
     assert_eq!(rates(&lint_among(&of(&[8, 9]), &[of(&[7, 8]), of(&[9])])), [(500_000, 2, 2)]);
 }
 
-/// Of many amounts 16 are told, the rule's own and the typical ones among them.
+/// Of many amounts 16 are reported, the rule's own and the typical ones among them.
 #[test]
-fn of_many_amounts_a_few_are_told() {
+fn of_many_amounts_a_few_are_reported() {
     let others: Vec<Compiled> = (600..700).map(|from| compiled(&format!("topupAmountMajor >= {from}"), "1")).collect();
     let lint = lint_among(&compiled("topupAmountMajor >= 500 AND topupAmountMajor < 8000", "1"), &others);
     let amounts: Vec<i64> = lint.stacked.iter().map(|rate| rate.amount.0).collect();
@@ -208,7 +209,7 @@ fn of_many_amounts_a_few_are_told() {
     assert!([50_000, 100_000, 500_000, 799_999, 59_999, 60_000].iter().all(|amount| amounts.contains(amount)), "{amounts:?}");
 }
 
-/// Z12: what overlaps is what some top-up fires both of, on amounts from the least such to the greatest.
+/// Z12: two rules overlap if some top-up fires both; the amounts reported are the least and the greatest such.
 #[test]
 fn overlaps_are_those_of_brute_force() {
     let seed = fastrand::u64(..);
@@ -234,12 +235,13 @@ fn overlaps_are_those_of_brute_force() {
     }
 }
 
-/// Z12: every witness is a top-up that the rule fires on, and shows what is said of it; and stacked rates are those that come of firing.
+/// Z12: the rule fires on the example of every finding, which shows what the finding claims; and stacked rates are the result of
+/// firing.
 #[test]
-fn what_is_told_is_true() {
+fn findings_and_rates_are_true() {
     let seed = fastrand::u64(..);
     let mut sample = Sample::of(seed);
-    let mut told = [0; 3];
+    let mut reported = [0; 3];
     for round in 0..200 {
         let rules: Vec<Compiled> = (0..8).map(|_| sample.rule()).collect();
         let rule = &rules[0];
@@ -254,16 +256,16 @@ fn what_is_told_is_true() {
         for finding in &lint.findings {
             let is_true = match finding {
                 Finding::NotPositive { at, result } => {
-                    told[0] += 1;
+                    reported[0] += 1;
                     evaluate(at).is_ok_and(|found| !found.is_positive() && found.to_string() == *result)
                 }
                 Finding::RoundsToNothing { at, result } => {
-                    told[1] += 1;
+                    reported[1] += 1;
                     evaluate(at)
                         .is_ok_and(|found| found.is_positive() && found.round() == Some(0) && found.to_string() == *result)
                 }
                 Finding::DividesByZero { at } => {
-                    told[2] += 1;
+                    reported[2] += 1;
                     evaluate(at).is_err()
                 }
                 Finding::NeverHolds { .. } => (0..500).all(|_| !rule.ranges.contain(&sample.variables())),
@@ -290,5 +292,5 @@ fn what_is_told_is_true() {
             assert!(is_true, "seed {seed}, round {round}: {rate:?} of {rules:?}");
         }
     }
-    assert!(told.iter().all(|told| *told > 0), "seed {seed}: {told:?}");
+    assert!(reported.iter().all(|count| *count > 0), "seed {seed}: {reported:?}");
 }

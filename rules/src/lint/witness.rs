@@ -1,10 +1,11 @@
-//! Looking for a top-up that shows what can go wrong with a formula or a push notification.
+//! Finding a top-up that shows what can go wrong with a formula or a push notification.
 //!
-//! Formulas are tried at values where they tend to change: what top-ups are like, the formula's own numbers and their quotients, the ends
-//! of what the conditions let through, and little. That finds most, not all. The first that is found is told, so values that top-ups
-//! have come before those at the ends.
+//! Formulas are tried at values where they tend to change: typical top-ups, the formula's own numbers and their quotients, the
+//! ends of the ranges of the conditions, and small values. That finds most problems, not all. The first example found is
+//! reported, so typical values are tried before the ends of ranges.
 //!
-//! Push notifications grow with the digits of their variables, so that amounts of more and more digits are tried: the least that does it is told.
+//! The length of a push notification grows with the digits of its variables, so amounts of increasing length are tried: the least
+//! that is too long is reported.
 
 use scrip_protocol::command::Finding;
 use scrip_protocol::{FormulaFailure, Money, TopUpSource, Variables};
@@ -13,14 +14,14 @@ use crate::compiled::Compiled;
 use crate::formula::{Exact, Formula};
 use crate::ranges::{Axis, Range};
 
-/// Amounts that top-ups have, in major units.
+/// Typical amounts of top-ups, in major units.
 pub(super) const TYPICAL: [i64; 4] = [100, 500, 1_000, 5_000];
 
-/// How many numbers of a formula are taken for values at which it may change.
+/// How many numbers of a formula are used as values at which it may change.
 const NUMBERS_TRIED_MAX: usize = 6;
 
-/// How many top-ups a formula is tried on at the most: the longest is worked out in some microseconds, and whoever saves a rule keeps others
-/// waiting.
+/// Maximum number of top-ups that a formula is tried on: the longest takes some microseconds to evaluate, and other requests wait
+/// while a rule is saved.
 const TRIED_MAX: usize = 600;
 
 /// Adds what can go wrong with the rule's formula.
@@ -87,7 +88,7 @@ pub(super) fn of_push(compiled: &Compiled, possible: &[Range; 5], findings: &mut
     }
 }
 
-/// A top-up that the rule fires on, of a client that is as new as its conditions let through.
+/// A top-up that the rule fires on, of a client that is as new as its conditions allow.
 fn plain(compiled: &Compiled, possible: &[Range; 5]) -> Option<Variables> {
     let source = compiled.ranges.sources.iter().next()?;
     let mut plain = new_client(source);
@@ -101,13 +102,13 @@ fn plain(compiled: &Compiled, possible: &[Range; 5]) -> Option<Variables> {
     Some(plain)
 }
 
-/// A top-up of nothing yet, of a client without balances and history.
+/// A top-up without an amount, of a client without balances and history.
 pub(super) fn new_client(source: TopUpSource) -> Variables {
     let none = Money(0);
     Variables { amount: none, source, gaming: none, bonus: none, spent: none, sessions: 0 }
 }
 
-/// How many values of so many variables make this many combinations at the most.
+/// How many values each of so many variables can have to stay within this number of combinations.
 fn root(combinations: usize, variables: u32) -> usize {
     (1..=combinations)
         .take_while(|values| values.checked_pow(variables).is_some_and(|tried| tried <= combinations))
@@ -134,7 +135,7 @@ fn values(axis: Axis, possible: &Range, changes: &[Exact]) -> Vec<i64> {
     let counted = |number: &Exact| (number.clone() * Exact::from(units)).round();
     let changes: Vec<i64> = changes.iter().filter_map(counted).collect();
     let there_can_be = axis.there_can_be();
-    // A new client has nothing, whereas hardly any top-up is of the least that there can be.
+    // A new client has zero balances, but hardly any top-up has the least possible amount.
     let least = possible.least().filter(|least| axis != Axis::Amount || *least > there_can_be.from);
     let greatest = possible.greatest().filter(|greatest| *greatest < there_can_be.to);
     let ends = || least.into_iter().chain(greatest);
@@ -158,13 +159,13 @@ fn values(axis: Axis, possible: &Range, changes: &[Exact]) -> Vec<i64> {
     values
 }
 
-/// Amounts in minor units, and counts, of more and more digits.
+/// Amounts in minor units, and counts, with more and more digits.
 fn digits() -> impl Iterator<Item = (i64, i64)> {
     let more = (1..=16).map(|digits| 10_i64.pow(digits)).map(|end| (end * 100 - 1, end - 1));
     more.chain([(i64::MAX, u32::MAX.into())])
 }
 
-/// The value of a range that is nearest to one, or next to that.
+/// The value of a range that is nearest to a given one, or next to that.
 fn nearest(possible: &Range, value: i64) -> Option<i64> {
     let value = value.max(possible.from).min(possible.to);
     if possible.contains(value) { Some(value) } else { possible.least() }

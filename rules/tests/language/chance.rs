@@ -1,4 +1,4 @@
-//! Random cases: what they are made of, and running them.
+//! Random cases: generators and a runner.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};
 use scrip_protocol::{Money, TopUpSource, Variables};
 
-/// Runs so many random cases. The seed is printed; the same comes again with PROPTEST_RNG_SEED.
+/// Runs so many random cases. Prints the seed; PROPTEST_RNG_SEED repeats a run.
 pub(crate) fn run<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> TestCaseResult)
 where
     S::Value: Debug,
@@ -23,7 +23,7 @@ where
     }
 }
 
-/// What may be known of a top-up: everyday amounts, small ones that coincide, and the ends of what amounts can hold.
+/// Possible variables of a top-up: everyday amounts, small ones that coincide, and extreme amounts.
 pub(crate) fn variables() -> impl Strategy<Value = Variables> {
     let money = || {
         prop_oneof![
@@ -42,7 +42,7 @@ pub(crate) fn source() -> impl Strategy<Value = TopUpSource> {
     prop::sample::select(TopUpSource::ALL.as_slice())
 }
 
-/// White space, which says nothing.
+/// White space, which has no meaning.
 pub(crate) fn space() -> impl Strategy<Value = &'static str> {
     prop_oneof![3 => Just(""), 2 => Just(" "), 1 => prop::sample::select(["  ", "\t", "\n", "\u{a0}"].as_slice())]
 }

@@ -1,4 +1,4 @@
-//! Conditions hold exactly when a plain count in cents says so.
+//! Conditions hold exactly when a plain count in cents agrees.
 
 use proptest::prelude::*;
 use scrip_protocol::{TopUpSource, Variables};

@@ -1,6 +1,6 @@
-//! Formulas give what a plain evaluation in big fractions gives, and print as what they are.
+//! Formulas give the result of a plain evaluation in big fractions, and print an equivalent text.
 //!
-//! The oracle has nothing of the parser: it reads a text by splitting it at the operator that is worked out last.
+//! The oracle shares nothing with the parser: it reads a text by splitting it at the operator that is evaluated last.
 
 use std::cell::Cell;
 
@@ -49,7 +49,7 @@ fn oracle(text: &str, variables: &Variables) -> Option<BigRational> {
     Some(BigRational::new(digits, (0..decimals.len()).fold(BigInt::one(), |unit, _| unit * 10)))
 }
 
-/// Where the last of these signs stands that is between two things, outside all parentheses.
+/// The position of the last of these signs that is a binary operator outside all parentheses.
 fn last_outside(text: &str, signs: &str) -> Option<usize> {
     let mut depth = 0;
     let mut last = None;
@@ -66,14 +66,14 @@ fn last_outside(text: &str, signs: &str) -> Option<usize> {
     last
 }
 
-/// Half away from zero, worked out by way of the next lower whole number of its size and a half.
+/// Rounds half away from zero, via the floor of the absolute value plus a half.
 fn rounded(exact: &BigRational) -> Option<i64> {
     let half = BigRational::new(BigInt::one(), BigInt::from(2));
     let size = (exact.abs() + half).floor().to_integer();
     if exact.is_negative() { (-size).to_i64() } else { size.to_i64() }
 }
 
-/// Texts of formulas: operands side by side and within one another.
+/// Texts of formulas: operands side by side and nested.
 fn formula() -> impl Strategy<Value = String> {
     let numbers = Variable::ALL.into_iter().filter(|variable| *variable != Variable::TopUpSource).collect::<Vec<_>>();
     let variable = (space(), prop::sample::select(numbers), space())
@@ -134,7 +134,7 @@ fn agrees(text: &str, variables: &Variables) -> Result<Option<BigRational>, Test
 
 /// U5, U6, A20, A21, pain 28: parsing, precedence, arithmetic, rounding and printing.
 #[test]
-fn formulas_give_what_fractions_give() {
+fn formulas_agree_with_fractions() {
     let failed = Cell::new(0);
     run(4_096, (formula(), variables()), |(text, variables)| {
         failed.set(failed.get() + u32::from(agrees(&text, &variables)?.is_none()));
@@ -143,7 +143,7 @@ fn formulas_give_what_fractions_give() {
     assert!((1..4_000).contains(&failed.get()), "{} of 4,096 divide by zero", failed.get());
 }
 
-/// A20: what passes 128 bits, by far, on the way or at the end.
+/// A20: numbers far beyond 128 bits, in between or at the end.
 #[test]
 fn formulas_beyond_128_bits_agree_as_well() {
     let beyond = Cell::new(0);

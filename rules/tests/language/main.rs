@@ -1,4 +1,4 @@
-//! The language of rules from outside: each file named by the property it shows.
+//! Tests of the language of rules from outside; each file is named after the property it tests.
 
 mod chance;
 mod conditions_hold_as_counted_by_hand;

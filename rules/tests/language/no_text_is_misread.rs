@@ -1,4 +1,4 @@
-//! Any text at all is either refused, with a place that is in it, or printed and read again as the same.
+//! Any text is either refused, with a position within it, or printed and parsed again as the same.
 
 use std::fmt::{Debug, Display};
 
@@ -12,7 +12,7 @@ use scrip_rules::{Conditions, Formula, PushText};
 
 use crate::chance::{run, variables};
 
-/// Pieces that texts of rules are made of, and some that they are not.
+/// Fragments of rule texts, and some that no rule has.
 const PIECES: [&str; 52] = [
     "{{topupAmountMajor}}",
     "{{ sessionsCount }}",
@@ -71,7 +71,7 @@ const PIECES: [&str; 52] = [
 fn soup() -> impl Strategy<Value = String> {
     let pieces = prop::collection::vec(prop::sample::select(PIECES.as_slice()), 0..24).prop_map(|pieces| pieces.concat());
     let likely = prop::collection::vec(prop::sample::select(&PIECES[22..40]), 0..16).prop_map(|pieces| pieces.concat());
-    // What is nearly right: a text of the sources with a piece put in somewhere, or cut off.
+    // Nearly valid: a text of the sources with a fragment inserted, or truncated.
     let nearly = (
         prop::sample::select(
             [
@@ -93,7 +93,7 @@ fn soup() -> impl Strategy<Value = String> {
     prop_oneof![3 => pieces, 1 => likely, 3 => nearly, 2 => any::<String>(), 1 => "[0-9(){}*/+. -]{0,40}"]
 }
 
-/// What holds of every text in one of the languages.
+/// Properties of every text in one of the languages.
 fn check<T: Display + Debug + PartialEq>(
     text: &str,
     parse: impl Fn(&str) -> Result<T, TextProblem>,
@@ -131,7 +131,7 @@ fn check_all(text: &str, variables: &Variables) -> TestCaseResult {
     check(text, PushText::parse, PUSH_TEXT_BYTES_MAX, rendered)
 }
 
-/// A16, U4, U5, U13: no text brings the readers down, and none is read as something that it does not print as.
+/// A16, U4, U5, U13: no text panics a parser, and none is read as something that it does not print as.
 #[test]
 fn any_text_is_refused_or_read_again_as_the_same() {
     run(16_384, (soup(), variables()), |(text, variables)| check_all(&text, &variables));
@@ -139,7 +139,7 @@ fn any_text_is_refused_or_read_again_as_the_same() {
 
 /// U5: 500 bytes of anything, over and over.
 #[test]
-fn texts_as_long_as_they_may_be() {
+fn texts_of_maximum_length() {
     let long = (
         prop::collection::vec(prop::sample::select(PIECES.as_slice()), 1..4),
         prop::sample::select([500_usize, 1_000].as_slice()),

@@ -1,5 +1,5 @@
-//! The page for those who write rules, docs/formulas.md, says what the code does: its tables have what there is and nothing else, and
-//! every example comes out as it says.
+//! docs/formulas.md, the page for staff who write rules, agrees with the code: its tables are complete, and every example gives
+//! the result on the page.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -25,7 +25,7 @@ fn table(heading: &str) -> Vec<Vec<&'static str>> {
     rows
 }
 
-/// What stands between backticks.
+/// The text between backticks.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -54,7 +54,7 @@ fn example() -> Variables {
     }
 }
 
-/// Every `text -> outcome` of the blocks of this kind comes out so.
+/// Every `text -> outcome` in blocks of this kind has that outcome.
 fn check_examples(kind: &str, outcome: impl Fn(&str) -> String) {
     let fence = format!("```{kind}");
     let mut inside = false;
@@ -73,7 +73,7 @@ fn check_examples(kind: &str, outcome: impl Fn(&str) -> String) {
 
 /// U2, U3, U4, A16, A17: variables, sources and comparisons, all and no other.
 #[test]
-fn the_tables_have_what_there_is() {
+fn the_tables_are_complete() {
     check_names("variable", Variable::ALL.into_iter().map(Variable::word));
     check_names("source", TopUpSource::ALL.into_iter().map(TopUpSource::word));
     check_names("comparison", Comparison::ALL.into_iter().map(Comparison::sign));
@@ -94,7 +94,7 @@ fn value_for(name: &str) -> &'static str {
     if name == Variable::TopUpSource.word() { TopUpSource::Cash.word() } else { "1" }
 }
 
-/// U5: the operators are those that the parser takes, found by trying every sign of the keyboard and many that are not.
+/// U5: the operators are those that the parser accepts, found by trying every sign of the keyboard and many others.
 #[test]
 fn the_operators_are_those_that_are_taken() {
     let accepts = |text: String| Formula::parse(&text).is_ok();
@@ -122,21 +122,21 @@ fn the_limits_are_those_of_the_code() {
         format!("At most {DIGITS_MAX} digits before the point, and {DIGITS_MAX} after it"),
         format!("at most {CONDITIONS_MAX} conditions, in at most {} bytes", thousands(CONDITIONS_BYTES_MAX)),
     ] {
-        assert!(PAGE.contains(&said), "the page says: {said}");
+        assert!(PAGE.contains(&said), "the page must state: {said}");
     }
     assert!(PAGE.lines().count() < 150, "the page stays short");
 }
 
 /// U5, U6, A20: every formula of the page.
 #[test]
-fn formulas_come_out_as_the_page_says() {
+fn formulas_have_the_results_on_the_page() {
     let variables = example();
     check_examples("formula", |text| {
         let formula = match Formula::parse(text) {
             Ok(formula) => formula,
             Err(problem) => return problem.to_string(),
         };
-        // As an amount: in minor units it must fit as well.
+        // As an amount: it must fit in minor units as well.
         let credited = formula.evaluate(&variables).and_then(|exact| {
             let fits = |major: &i64| major.checked_mul(100).is_some();
             exact.round().filter(fits).ok_or(FormulaFailure::Overflow)
@@ -147,7 +147,7 @@ fn formulas_come_out_as_the_page_says() {
 
 /// U4, U7, A19: every condition of the page.
 #[test]
-fn conditions_come_out_as_the_page_says() {
+fn conditions_have_the_results_on_the_page() {
     let variables = example();
     let said = |conditions: Conditions| if conditions.hold(&variables) { "holds" } else { "does not hold" }.to_owned();
     check_examples("conditions", |text| outcome(Conditions::parse(text).map(said)));
@@ -155,7 +155,7 @@ fn conditions_come_out_as_the_page_says() {
 
 /// U13: every push text of the page.
 #[test]
-fn push_texts_come_out_as_the_page_says() {
+fn push_texts_have_the_results_on_the_page() {
     let variables = example();
     check_examples("push", |text| outcome(PushText::parse(text).map(|push| push.render(&variables))));
 }

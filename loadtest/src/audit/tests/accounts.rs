@@ -1,4 +1,4 @@
-//! A day of a client, exact to the cent, and faults planted in it.
+//! A day of a client, exact to the cent, and faults injected into it.
 
 use scrip_protocol::command::{
     Action, BonusChanged, BonusOperation, PaidFor, PaidFrom, RuleArchived, RuleEvent, RuleFailed, RuleFired, RuleRestored,
@@ -35,7 +35,7 @@ fn rule(rule: u32, clubs: &[u32], active: bool, group: Option<u32>) -> Record {
     RuleSaved { stamp: stamp(), rule: RuleId(rule), new: true, terms, lint: Default::default() }.into()
 }
 
-/// A top-up on which rule 1 fires with a result. What the client had before it is `had`.
+/// A top-up on which rule 1 fires with a result. `had` is what the client had before it.
 fn topped_up(club: u32, amount: i64, had: Accounts, result: i64) -> ToppedUp {
     let fired = RuleFired {
         rule: RuleId(1),
@@ -76,7 +76,7 @@ fn spent(on: SpentOn, price: i64, paid_from: PaidFrom, after: Accounts) -> Recor
     Spent { stamp: stamp(), on, executor, client: CLIENT, club, price, paid_from, after, comment, tags }.into()
 }
 
-/// Of the top-up at position 4: amount, gaming, clawed, uncollected, bonus. What of the bonus is taken was to be taken.
+/// A refund of the top-up at position 4: amount, gaming, clawed, uncollected, bonus. It claws back unless nothing was due.
 fn given_back(done: [i64; 5]) -> Record {
     given_back_as(done, done[2] + done[3] != 0)
 }
@@ -101,7 +101,7 @@ fn has(gaming: i64, bonus: i64, spent: i64, sessions: u32) -> Accounts {
     Accounts { gaming: Money(gaming), bonus: Money(bonus), spent: Money(spent), sessions }
 }
 
-/// A day that is right. The record at position n is the n-th.
+/// A correct day. The record at position n is the n-th.
 fn day() -> Vec<Record> {
     let failed = RuleFailed { rule: RuleId(2), why: FormulaFailure::DivisionByZero };
     vec![
@@ -119,7 +119,7 @@ fn day() -> Vec<Record> {
         // Two fifths of the top-up, and two fifths of its bonus.
         given_back([20_000, 20_000, 2_000, 0, 3_000]),
         changed(BonusOperation::WriteOff, 2_500, 500),
-        // 12: as much again, of whose bonus a quarter is left.
+        // 12: as much again; only a quarter of its bonus is left.
         given_back([20_000, 0, 500, 1_500, 0]),
         // A result below 0 credits nothing.
         ToppedUp { failed: vec![failed], bonus: Money(0), ..topped_up(2, 100, has(0, 0, 10_700, 1), -3) }.into(),
@@ -130,7 +130,7 @@ fn recounted(records: &[Record]) -> Recount {
     let mut recount = Recount::default();
     for (position, record) in (1..).map(Position).zip(records) {
         let mut record = record.clone();
-        // Each is of a request of its own.
+        // Each record has its own request.
         *stamp_of(&mut record) = Stamp { request: RequestId(position.0.into()), ..stamp() };
         recount.add(position, 0, &record);
     }
@@ -163,7 +163,7 @@ fn stamp_of(record: &mut Record) -> &mut Stamp {
     &mut record.stamp
 }
 
-/// What differs in a day in which something was changed.
+/// The differences in a modified day.
 #[track_caller]
 fn differs(doctor: impl FnOnce(&mut Vec<Record>), kinds: &[&str]) {
     let mut records = day();
@@ -215,7 +215,7 @@ fn wrong_balances_are_named() {
     );
 }
 
-/// U3: what is counted of a client feeds the rules.
+/// U3: a client's counters feed the rules.
 #[test]
 fn wrong_sums_of_spending_are_named() {
     differs(|day| change!(day[8] as Spent, |of: &mut Spent| of.after.sessions = 2), &["spending"]);
@@ -223,7 +223,7 @@ fn wrong_sums_of_spending_are_named() {
     differs(|day| change!(day[9] as Spent, |of: &mut Spent| of.after.spent.0 -= 700), &["spending"]);
 }
 
-/// A22: rules see what the client had before the top-up, in everything.
+/// A22: rules see all balances and counters of the client from before the top-up.
 #[test]
 fn a_wrong_snapshot_is_named() {
     let changes: [fn(&mut ToppedUp); 3] =
@@ -234,7 +234,7 @@ fn a_wrong_snapshot_is_named() {
     differs(|day| change!(day[13] as ToppedUp, |of: &mut ToppedUp| of.variables.bonus.0 += 1), &["credits", "snapshot"]);
 }
 
-/// U6, U7, A20, A21: what rules credit adds up, and a result is in whole major units.
+/// U6, U7, A20, A21: the credits of rules add up, and results are in whole major units.
 #[test]
 fn wrong_credits_are_named() {
     differs(|day| change!(day[13] as ToppedUp, |of: &mut ToppedUp| of.bonus.0 = 100), &["balance", "credits"]);
@@ -249,7 +249,7 @@ fn wrong_credits_are_named() {
     );
 }
 
-/// An operation of nothing, or of less, is none; and nobody has one who is not registered.
+/// Operations of 0 or less are invalid, and so are operations of clients that are not registered.
 #[test]
 fn operations_that_cannot_be_are_named() {
     differs(
@@ -272,7 +272,7 @@ fn operations_that_cannot_be_are_named() {
     );
 }
 
-/// A29, pain 25: what is given back is of something that was paid, to whom it was, and never more than it in all.
+/// A29, pain 25: a refund belongs to an existing payment and its client, and all refunds of it never exceed it.
 #[test]
 fn wrong_refunds_are_named() {
     differs(|day| change!(day[10] as TopUpRefunded, |of: &mut TopUpRefunded| of.top_up = Position(5)), &["no_top_up"]);
@@ -290,7 +290,7 @@ fn wrong_refunds_are_named() {
         },
         &["over_given_back"],
     );
-    // Of 50,000 everything was given back but 10,000.
+    // All of the 50,000 except 10,000 was refunded.
     let again = |amount: i64| {
         move |day: &mut Vec<Record>| {
             change!(day[13] as ToppedUp, |of: &mut ToppedUp| (of.variables.amount, of.gaming) = (Money(20_000), Money(20_000)));
@@ -301,7 +301,7 @@ fn wrong_refunds_are_named() {
     differs(again(10_001), &["over_given_back"]);
 }
 
-/// A29: what is taken of the bonus, and what is missing, are its share together, and nothing is missing that was there.
+/// A29: the bonus clawed back and the uncollected rest add up to its share, and nothing is uncollected that was still there.
 #[test]
 fn wrong_claw_backs_are_named() {
     for (clawed, uncollected) in [(1_999, 0), (2_001, 0), (1_999, 1), (2_001, -1)] {
@@ -313,7 +313,7 @@ fn wrong_claw_backs_are_named() {
             &["claw_back"],
         );
     }
-    // No claw-back; a claw-back that takes nothing; and a claw-back that was not requested.
+    // No claw-back; a claw-back that collects nothing; and a claw-back that was not requested.
     for (clawed, claw_back, found) in [(0, false, &[][..]), (0, true, &["claw_back"]), (2_000, false, &["claw_back"])] {
         differs(
             |day| {
@@ -325,7 +325,8 @@ fn wrong_claw_backs_are_named() {
     }
 }
 
-/// U1, U7, U9, U11, A32: what is off, archived, of another club or nowhere does nothing; and each rule does its own, once.
+/// U1, U7, U9, U11, A32: rules that are off, archived, of other clubs or unknown do nothing; every other rule does its actions,
+/// once.
 #[test]
 fn wrong_firings_are_named() {
     let failed =
@@ -356,7 +357,7 @@ fn wrong_firings_are_named() {
     }
 }
 
-/// Pain 28: shares are to the nearest cent, and add up however a whole is divided.
+/// Pain 28: shares are rounded to the nearest cent, and add up however a whole is divided.
 #[test]
 fn shares_are_to_the_nearest_cent_and_add_up() {
     assert_eq!([1, 2, 3].map(|part| share(100, 3, part)), [33, 67, 100]);

@@ -1,4 +1,4 @@
-//! Limits of campaigns, and refunds: each use too many is named, and none that is within them.
+//! Limits of campaigns, and refunds: every use above a limit is reported, and no use within it.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::audit::Recount;
 
 const CAMPAIGN: CampaignId = CampaignId(1);
 
-/// Records in the making; each is of another request.
+/// A journal under construction; each record has its own request.
 #[derive(Default)]
 struct Journal {
     recount: Recount,
@@ -98,7 +98,7 @@ const LIMITS: [(&str, Limit); 4] = [
     ("over_budget", |terms, max| terms.budget = Some(Money(5 * i64::from(max)))),
 ];
 
-/// Z1, Z5: one use too many is named, whether what there is was activated or is held; and none where the limit is just met.
+/// Z1, Z5: one use above a limit is reported, activated or held; none is at exactly the limit.
 #[test]
 fn a_use_over_any_limit_is_named() {
     for (name, limit) in LIMITS {
@@ -115,7 +115,7 @@ fn a_use_over_any_limit_is_named() {
         let (mut journal, _) = full();
         journal.hold(1, 0, 1_000);
         journal.differs_in(&[name]);
-        // The hold's own use is no new one; what it leaves when it is released, or expires, is had by another.
+        // Confirming a hold is not a new use; a use that is released or expires is free for others.
         let (mut journal, hold) = full();
         journal.confirm(hold, 1, 0);
         journal.differs_in(&[]);
@@ -135,9 +135,9 @@ fn a_use_over_any_limit_is_named() {
     }
 }
 
-/// Z5: after a limit is lowered, earlier holds are no difference and new uses are; clients are counted from then on.
+/// Z5: after a limit is lowered, earlier holds are not differences but new uses are; clients are counted from then on.
 #[test]
-fn a_limit_that_was_lowered_counts_for_what_is_new() {
+fn a_lowered_limit_applies_to_new_uses() {
     for (name, limit) in LIMITS {
         let mut journal = Journal::new(|_| {});
         let holds: Vec<_> = (0..3).map(|_| journal.hold(1, 0, 1_000)).collect();
@@ -164,7 +164,7 @@ fn a_limit_that_was_lowered_counts_for_what_is_new() {
     journal.differs_in(&["over_client_limit"]);
 }
 
-/// Z2: a refund gives back one use of each limit, once; and it is that of its activation, to the cent.
+/// Z2: a refund frees one use of each limit, once; it matches its activation to the cent.
 #[test]
 fn a_refund_that_is_not_that_of_its_activation_is_named() {
     for (name, limit) in LIMITS {
@@ -204,7 +204,7 @@ fn a_refund_that_is_not_that_of_its_activation_is_named() {
         journal.refund(activation, 1, 4, 0);
     })
     .differs_in(&["refund_unlike"]);
-    // Nothing was spent, and yet one is missing.
+    // Nothing was spent, but one is uncollected.
     refunded(|journal, activation| {
         journal.refund(activation, 1, 4, 1);
     })

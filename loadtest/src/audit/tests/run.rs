@@ -1,4 +1,4 @@
-//! The recount of a run: what it covers of a journal, and what it keeps.
+//! The recount of a run: which part of a journal it covers, and what it stores.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::mix::Shape;
 
 /// The newest record before the run.
 const BEFORE: Position = Position(1_000_000);
-/// The campaign, the client and the request of the run, and others.
+/// The campaign, the client and the request of the run, and those of others.
 const OURS: (CampaignId, ClientId, RequestId) = (CampaignId(70), ClientId(500), RequestId(1));
 const OTHERS: (CampaignId, ClientId, RequestId) = (CampaignId(3), ClientId(9), RequestId(u128::MAX));
 
@@ -69,15 +69,15 @@ fn differs_in(recount: &Recount, kinds: &[&str]) {
     assert_eq!(found, kinds, "{:#?}", recount.differences().first());
 }
 
-/// The records of the run without a fault, and its scope.
+/// The correct records of the run, and its scope.
 fn sound() -> (Scope, [Record; 2]) {
     let records = [campaign(OURS.0), activation(OURS, 5)];
     (scope(Some(Answer::Redeem(outcome(&records[1], Position(BEFORE.0 + 2))))), records)
 }
 
-/// Others go on using what they had before: balances, campaigns and holds whose beginnings the recount has not seen.
+/// Others continue to use what they had before: balances, campaigns and holds whose beginnings the recount has not seen.
 #[test]
-fn what_others_do_with_what_they_had_before_is_no_difference() {
+fn uses_of_earlier_balances_by_others_are_no_difference() {
     let (scope, [created, ours]) = sound();
     let hold = CodeHeld {
         stamp: stamp(RequestId(50)),
@@ -103,7 +103,7 @@ fn what_others_do_with_what_they_had_before_is_no_difference() {
     assert_eq!(recount.clients(), 1);
 }
 
-/// What a recount keeps depends on the run, not on how much else the journal has.
+/// The memory of a recount depends on the run, not on the size of the journal.
 #[test]
 fn the_records_of_others_are_not_kept() {
     let sizes = |recount: &Recount| {
@@ -161,7 +161,7 @@ fn a_fault_in_the_run_is_named_without_the_records_before_it() {
     differs_in(&gap, &["positions_broken"]);
 }
 
-/// Whether an uncertain request was executed is in its record alone, which is kept for it.
+/// Whether an uncertain request was executed is only known from its record, so the recount keeps it.
 #[test]
 fn the_record_of_an_uncertain_request_is_kept() {
     let (_, records) = sound();
@@ -172,7 +172,7 @@ fn the_record_of_an_uncertain_request_is_kept() {
     differs_in(&recount(scope(Some(Answer::Busy { uncertain: false })), &records), &["refused_with_record"]);
 }
 
-/// U7: rules that the engine had before fire on the run's top-ups, by the terms that they had then.
+/// U7: rules that the engine had before fire on the run's top-ups, on the terms they had then.
 #[test]
 fn a_rule_from_before_the_run_fires_by_its_terms() {
     let terms = |active| RuleTerms {
