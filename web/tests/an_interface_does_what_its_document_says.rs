@@ -1,4 +1,5 @@
-//! An interface made from this crate alone: its document describes what its routes read and answer, and strangers learn nothing of it.
+//! An interface made from this crate alone: its document describes what its routes read and answer, and strangers learn nothing
+//! of it.
 
 use std::collections::BTreeSet;
 
@@ -135,7 +136,7 @@ async fn the_document_describes_every_operation() {
     }
     assert_eq!(
         document["components"]["responses"]["Problem503"]["description"],
-        "Too much is asked at once; or: The shop is closed"
+        "Too many requests at once; or: The shop is closed"
     );
     assert_eq!(document["components"]["schemas"]["Problem"]["properties"]["opens"]["description"], "When it opens.");
 }
