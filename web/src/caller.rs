@@ -13,7 +13,7 @@ use crate::problem::{Kind, Problem};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token([u8; 32]);
 
-/// Who calls.
+/// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The credential.
@@ -26,7 +26,7 @@ pub struct Caller {
 
 /// Authenticates callers: the state of an interface's routes.
 pub trait Authority: Send + Sync {
-    /// Who calls.
+    /// Authenticates the holder of a token.
     ///
     /// # Errors
     /// If the token is missing or invalid, its role is none of these, or the lookup fails.
