@@ -30,8 +30,8 @@ pub const INTERFACE: Interface = Interface {
     title: "Scrip reporting",
     version: env!("CARGO_PKG_VERSION"),
     description: "Statistics, history and search over the journal. Every answer states the journal position that it is as of; use `wait_for` \
-                      to read your own writes. Amounts are decimal strings in major units, times are in UTC. Pass the `next` of a page to get the \
-                      following page; a page can be short or empty and still have a `next`.",
+                  to read your own writes. Amounts are decimal strings in major units, times are in UTC. Pass the `next` of a page to get the \
+                  following page; a page can be short or empty and still have a `next`.",
     kinds: &problems::KINDS,
     members: &[problems::POSITION, problems::HISTORY_AFTER],
     headers: &[AnswerHeader { name: "Scrip-Position", description: "The journal position that the answer is as of." }],
