@@ -1,4 +1,4 @@
-//! Following the engine's attempts: what it tells is kept as it comes.
+//! Follows the engine's refused attempts and stores them as they arrive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::{Attempts, AttemptsError};
 
-/// How long it waits before it connects again: from, and up to.
+/// How long it waits before it reconnects: minimum and maximum.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 #[derive(Debug, thiserror::Error)]
@@ -19,10 +19,10 @@ enum Ended {
     Keep(#[from] AttemptsError),
 }
 
-/// Keeps what the engine tells, until `stop` is true. It connects again for as long as it takes.
+/// Stores the attempts that the engine reports, until `stop` is true. Reconnects for as long as it takes.
 ///
 /// # Errors
-/// When the file fails.
+/// If the file fails.
 pub async fn follow_attempts(dial: Dial, attempts: Arc<Attempts>, mut stop: watch::Receiver<bool>) -> Result<(), AttemptsError> {
     tokio::select! {
         error = keep_all(dial, attempts) => Err(error),
@@ -35,24 +35,24 @@ async fn keep_all(dial: Dial, attempts: Arc<Attempts>) -> AttemptsError {
     loop {
         let mut heard = false;
         match keep_some(&dial, &attempts, &mut heard).await {
-            Ok(()) => tracing::debug!("the engine has ended its answer"),
+            Ok(()) => tracing::debug!("the engine ended its response"),
             Err(Ended::Keep(error)) => return error,
-            Err(Ended::Watch(error)) => tracing::warn!(%error, "refused attempts are not told; connecting again"),
+            Err(Ended::Watch(error)) => tracing::warn!(%error, "refused attempts are not received; reconnecting"),
         }
         backoff = if heard { BACKOFF.0 } else { (backoff * 2).min(BACKOFF.1) };
         tokio::time::sleep(backoff).await;
     }
 }
 
-/// Keeps what comes on one connection. Whether anything came is said in `heard`.
+/// Stores what arrives on one connection. Sets `heard` if anything did.
 async fn keep_some(dial: &Dial, attempts: &Arc<Attempts>, heard: &mut bool) -> Result<(), Ended> {
     let (run, after) = attempts.heard()?;
     let mut watching = Watching::start(dial.clone(), run, after, true).await?;
-    while let Some(told) = watching.next().await? {
+    while let Some(frame) = watching.next().await? {
         *heard = true;
         let attempts = attempts.clone();
-        // A write waits for the disk; this thread's other tasks go on meanwhile.
-        let keeping = tokio::task::spawn_blocking(move || attempts.keep(&told));
+        // A write waits for the disk; other tasks of this thread must not.
+        let keeping = tokio::task::spawn_blocking(move || attempts.keep(&frame));
         keeping.await.expect("keeping attempts does not panic")?;
     }
     Ok(())
