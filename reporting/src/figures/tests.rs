@@ -31,7 +31,8 @@ fn counters_follow_from_the_table() {
     assert_eq!(sample::view(|view| of_campaign(view, CampaignId(99))), None);
 }
 
-/// A1, C6, Z1, Z16: while no record comes, holds expire, periods end and days begin by the engine's time, and the answers say as of which time.
+/// A1, C6, Z1, Z16: while no record comes, holds expire, periods end and days begin by the engine's time, and the answers say as
+/// of which time.
 #[test]
 fn figures_follow_the_time_while_no_record_comes() {
     let at = |now_ms| {
@@ -65,7 +66,8 @@ fn utilisation_is_exact() {
     }
 }
 
-/// C1, C6, C8, A1: status follows the switch and the period, redeemability the switch; the list filters by both, by text, club and stock.
+/// C1, C6, C8, A1: status follows the switch and the period, redeemability the switch; the list filters by both, by text, club
+/// and stock.
 #[test]
 fn campaigns_are_listed_by_what_they_are() {
     let list = |filter: CampaignFilter| {
@@ -88,9 +90,10 @@ fn campaigns_are_listed_by_what_they_are() {
     assert_eq!(list(CampaignFilter { limit: 2, after: 3, ..of() }), (vec![4], None));
 }
 
-/// A1, K9: a campaign that has ended and still accepts says so; where its codes came from and what was changed is told with it.
+/// A1, K9: a campaign whose period is over but that still accepts codes shows it; its page has the origin of its codes and its
+/// changes.
 #[test]
-fn a_campaign_is_shown_with_where_its_codes_came_from() {
+fn a_campaign_is_shown_with_the_origin_of_its_codes() {
     let page = sample::view(|view| campaign_list::show(view, AUTUMN)).expect("there is such a campaign");
     assert!(page.campaign.ended_still_accepting && page.campaign.redeemable);
     assert_eq!(page.campaign.status, Status::Inactive);
@@ -105,12 +108,12 @@ fn a_campaign_is_shown_with_where_its_codes_came_from() {
 #[track_caller]
 fn days(zone: &str, last: &str, days: u16) -> Vec<(String, u64)> {
     let zone = TimeZone::get(zone).expect("there is such a time zone");
-    let asked = Days { zone, last: Some(last.parse().expect("it is a day")), days };
-    let activity = sample::view(|view| activity::by_day(view, AUTUMN, &asked)).expect("there is such a campaign");
+    let query = Days { zone, last: Some(last.parse().expect("it is a day")), days };
+    let activity = sample::view(|view| activity::by_day(view, AUTUMN, &query)).expect("there is such a campaign");
     activity.days.iter().map(|day| (day.date.to_string(), day.happened.activations)).collect()
 }
 
-/// Pain 21, T4: a day is that of the time zone which was asked for, with its 23 to 25 hours, and one without activations is there.
+/// Pain 21, T4: days are those of the requested time zone, with 23 to 25 hours, and days without activations are included.
 #[test]
 fn days_are_those_of_the_time_zone() {
     let of = |rows: &[(&str, u64)]| rows.iter().map(|(day, n)| ((*day).to_owned(), *n)).collect::<Vec<_>>();
@@ -132,8 +135,8 @@ fn clubs_have_their_own_figures() {
     assert_eq!((clubs.clubs[0].happened.taken_back, clubs.next), (shown::Amount(500), None));
 }
 
-/// T3, T6: refunds of activations from before the history begins are at no club that is known, and in the sums over clubs all the same: these are
-/// those over days.
+/// T3, T6: refunds of activations from before the history begins are at no club that is known, and in the sums over clubs all the
+/// same: these are those over days.
 #[test]
 fn clubs_and_days_have_the_same_sums() {
     let sums = sample::view(|view| {
@@ -141,8 +144,8 @@ fn clubs_and_days_have_the_same_sums() {
         view.connection.execute_batch(
             "INSERT INTO activity VALUES (1, 1988824, 0, 0, 0, 5, 2500); INSERT INTO campaign_club VALUES (1, 0, 0, 0, 5, 2500);",
         )?;
-        let asked = Days { zone: TimeZone::UTC, last: Some(jiff::civil::date(2026, 10, 30)), days: DAYS_MAX };
-        let days = activity::by_day(view, AUTUMN, &asked)?.expect("there is such a campaign").days;
+        let query = Days { zone: TimeZone::UTC, last: Some(jiff::civil::date(2026, 10, 30)), days: DAYS_MAX };
+        let days = activity::by_day(view, AUTUMN, &query)?.expect("there is such a campaign").days;
         let days = days.iter().map(|day| day.happened);
         let (mut clubs, mut after, mut is_first) = (Vec::new(), None, true);
         while is_first || after.is_some() {
@@ -224,7 +227,7 @@ fn a_rule_says_why_it_failed() {
     assert_eq!((page.name.as_str(), sample::view(|view| rules::show(view, RuleId(9)))), ("Gold", None));
 }
 
-/// Pain 19: what is asked often finds its rows by keys and indexes.
+/// Pain 19: frequent queries find their rows by keys and indexes.
 #[test]
 fn no_hot_query_scans_a_table() {
     let queries = [

@@ -206,7 +206,7 @@ fn a_search_finds_parts_of_names() {
     assert!(clients("zz").is_empty());
 }
 
-/// B2: what an operation originates from is told with it: its request, the source of a top-up, the purpose of a payment, and who did what was
+/// B2: an operation has its origin: its request, the source of a top-up, the purpose of a payment, and who did what was
 /// paid for directly.
 #[test]
 fn operations_say_what_they_originate_from() {
@@ -238,9 +238,9 @@ fn operations_say_what_they_originate_from() {
     assert_eq!((paid.executor.name.as_str(), paid.comment.as_str(), paid.tags.len()), ("Ann", "a drink", 1));
 }
 
-/// B5, Z2: what was paid for directly and a refund that found nothing are told, though no account was moved.
+/// B5, Z2: direct payments and refunds that found nothing to debit are listed, although no account was moved.
 #[test]
-fn what_moved_nothing_is_told_as_well() {
+fn operations_that_moved_nothing_are_listed() {
     let (of_ann, _) = operations_of(ANN, &OperationFilter::default());
     let Operation::Spending(bought) = &of_ann[1] else { panic!("{of_ann:?}") };
     assert_eq!((bought.price, bought.amount, bought.club_name.as_deref()), (Amount(1_250), Amount(0), Some("North")));

@@ -127,7 +127,7 @@ async fn an_answer_is_the_whole_file() {
     }
 }
 
-/// Pain 43: whoever takes an export slowly, or not at all, holds no view of the read model: its log is given back meanwhile.
+/// Pain 43: a slow or stalled reader of an export holds no view of the read model: the log is truncated meanwhile.
 #[tokio::test]
 async fn a_reader_holds_no_view() {
     let site = Site::new();
@@ -139,8 +139,8 @@ async fn a_reader_holds_no_view() {
     assert!(is_whole && bytes.windows(3).any(|three| three == b"Ann"), "it is as of where it was made");
 }
 
-/// A slow reader is not a reader that stands still: one of 8 KiB/s has its 40 MB, whatever the system's buffers took in advance; one of
-/// 2 KB/s or of nothing is cut.
+/// A slow reader is not a reader that stands still: one of 8 KiB/s has its 40 MB, whatever the system's buffers took in advance;
+/// one of 2 KB/s or of nothing is cut.
 #[test]
 fn slow_readers_pass_and_idle_ones_do_not() {
     let length: u64 = 40 << 20;
@@ -158,7 +158,8 @@ fn slow_readers_pass_and_idle_ones_do_not() {
     assert!(!PACE.allows(day, u64::MAX), "no export goes on for ever");
 }
 
-/// A reader whose connection stalls is not cut while the grace lasts. After that it must have taken the average since then, up to the total time.
+/// A reader whose connection stalls is not cut while the grace lasts. After that it must have taken the average since then, up to
+/// the total time.
 #[test]
 fn a_reader_may_pause_for_the_grace_and_not_longer() {
     let Pace { bytes_per_second, grace, total } = PACE;
@@ -206,19 +207,19 @@ async fn an_export_that_fails_is_never_a_shorter_file() {
     assert!(answer.starts_with(b"HTTP/1.1 500"), "{}", String::from_utf8_lossy(&answer));
 }
 
-/// Pain 42: a proxy that speaks HTTP/1.0 is told the length, by which it notices a part: also where the export is cut.
+/// Pain 42: an HTTP/1.0 proxy receives the length, so it notices a truncated file, even when the export is cut off.
 #[tokio::test]
-async fn a_length_is_told_over_http_1_0() {
+async fn a_length_is_sent_over_http_1_0() {
     let (site, cut) = (Site::new(), Site::with(CODES, Limits { pace: HASTE, look_every: Duration::from_millis(1), ..LIMITS }));
     let whole = exchange(Arc::new(site), "HTTP/1.0").await;
-    let (length, sent) = told(&whole).expect("a head");
+    let (length, sent) = lengths(&whole).expect("a head");
     assert_eq!(length, sent, "all of it");
     let part = exchange(Arc::new(cut), "HTTP/1.0").await;
-    assert!(told(&part).is_none_or(|(length, sent)| sent < length), "{}", String::from_utf8_lossy(&part));
+    assert!(lengths(&part).is_none_or(|(length, sent)| sent < length), "{}", String::from_utf8_lossy(&part));
 }
 
 /// The length that a head tells, and how many bytes came behind it; none where no head came.
-fn told(answer: &[u8]) -> Option<(usize, usize)> {
+fn lengths(answer: &[u8]) -> Option<(usize, usize)> {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
     assert!(head.starts_with("http/1.0 200") && !head.contains("transfer-encoding"), "{head}");

@@ -149,7 +149,8 @@ fn each_file_says_what_it_is_as_of() {
     }
 }
 
-/// Pain 18: 70,001 codes, and as many activations, are 70,001 rows in every format, over several groups of rows; the last is the last.
+/// Pain 18: 70,001 codes, and as many activations, are 70,001 rows in every format, over several groups of rows; the last is the
+/// last.
 #[test]
 fn nothing_is_cut_off() {
     const CODES: usize = 70_001;
@@ -196,20 +197,20 @@ fn a_sink_that_fails_is_an_error() {
     }
 }
 
-/// What nobody waits for any more ends, and is no export either.
+/// An export whose caller no longer waits ends, and leaves no file.
 #[test]
 fn an_export_can_be_given_up() {
     let model = Model::new();
     let texts: Vec<String> = (0..10_000).map(|n| format!("CODE{n}")).collect();
     model.campaign(1, "Winter", &texts.iter().map(String::as_str).collect::<Vec<_>>());
     for format in FORMATS {
-        let mut told = Vec::new();
+        let mut progress = Vec::new();
         let failed = export(codes(1), format).run(&model.view(), Vec::new(), &mut |at, of| {
-            told.push((at, of));
-            told.len() < 2
+            progress.push((at, of));
+            progress.len() < 2
         });
         assert!(matches!(failed, Err(ExportError::GivenUp)), "{failed:?}");
-        assert_eq!(told, [(4_095, 10_000), (8_191, 10_000)]);
+        assert_eq!(progress, [(4_095, 10_000), (8_191, 10_000)]);
     }
 }
 

@@ -4,7 +4,8 @@ use super::model::{AS_OF, Model, NOW_MS, codes, export, log};
 use crate::export::{ExportError, Format, Status, Usage, What, activations, codes as code_list};
 use scrip_protocol::CampaignId;
 
-/// T7, A14, T6: a row for each activation of each code, by slot and then in their order; one without activation where there was none.
+/// T7, A14, T6: a row for each activation of each code, by slot and then in their order; one without activation where there was
+/// none.
 #[test]
 fn a_code_list_has_a_row_for_each_activation() {
     let model = Model::new();
@@ -39,8 +40,8 @@ fn filtered(model: &Model, status: Status, usage: Usage) -> Vec<String> {
     rows.iter().map(|row| format!("{} {} {}", cell(row, 2), cell(row, 3), cell(row, 5))).collect()
 }
 
-/// X3, T5: archived codes are exported, and say why they are; both filters apply together. A code whose activations were all refunded
-/// is unused, and what there was stays in its row.
+/// X3, T5: archived codes are exported, and say why they are; both filters apply together. A code whose activations were all
+/// refunded is unused, and what there was stays in its row.
 #[test]
 fn archived_codes_are_exported_and_both_filters_apply() {
     let model = Model::new();
@@ -112,7 +113,8 @@ fn a_log_has_every_activation_in_its_order() {
     assert_eq!(model.rows(log(Some(1))), [lines[1].clone(), lines[3].clone()]);
 }
 
-/// T7: a range of time takes what happened from its start and before its end, of one campaign as of all, over the borders of stretches.
+/// T7: a range of time takes what happened from its start and before its end, of one campaign as of all, over the borders of
+/// stretches.
 #[test]
 fn a_log_can_be_of_a_range_of_time() {
     let model = Model::new();
@@ -203,9 +205,9 @@ fn texts_stand_in_quotes() {
     assert_eq!(row, r#"1,"Winter","A;B","active",2026-12-31T00:00:00.000Z,0,,,,,,,,,,90000"#);
 }
 
-/// Z14: UTF-8, with a byte order mark where one is asked for.
+/// Z14: UTF-8, with a byte order mark on request.
 #[test]
-fn a_byte_order_mark_is_written_where_it_is_asked_for() {
+fn a_byte_order_mark_is_written_on_request() {
     let model = Model::new();
     model.campaign(1, "Frühling", &["ÄÖÜ"]);
     let plain = export(codes(1), Format::Csv);
@@ -233,10 +235,10 @@ fn an_activation_that_is_missing_is_an_error() {
     assert!(matches!(failed, ExportError::Sqlite(_)), "{failed:?}");
 }
 
-/// Pain 18: a code whose activations were all before the read model began is in the list, once, with their number; of one that was activated
-/// later as well there are the rows of that, and none of these may be missing.
+/// Pain 18: a code whose activations were all before the read model began is in the list, once, with their number; of one that
+/// was activated later as well there are the rows of that, and none of these may be missing.
 #[test]
-fn activations_from_before_the_beginning_are_counted_and_not_told() {
+fn activations_before_the_beginning_are_counted_but_not_listed() {
     let model = Model::new();
     model.campaign(1, "Winter", &["ONE", "TWO", "THREE"]);
     model.put("INSERT INTO code_use VALUES (1, 0, 2, 2, 0, 0), (1, 1, 1, 1, 0, 0)", &[]);
@@ -294,7 +296,7 @@ fn no_statement_sorts_or_searches() {
         let parameters = statement.parameter_count();
         (1..=parameters).for_each(|at| statement.raw_bind_parameter(at, 1).expect("it has so many"));
         let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().expect("plans are told") {
+        while let Some(row) = rows.next().expect("plans are readable") {
             let step: String = row.get(3).expect("the fourth column says what is done");
             assert!(step.starts_with("SEARCH"), "{step} in {query}");
         }

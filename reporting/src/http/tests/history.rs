@@ -21,10 +21,11 @@ fn request_of(time_ms: u64) -> RequestId {
     RequestId::from_parts(time_ms, [7; 10])
 }
 
-/// Z3: "there is none" is said of a request only where all the time is covered in which the engine may execute it: from the skew before
-/// the time in its id up to the window after it. Otherwise a caller would send it again under another id, and it would be done twice.
+/// Z3: "there is none" is said of a request only where all the time is covered in which the engine may execute it: from the skew
+/// before the time in its id up to the window after it. Otherwise a caller would send it again under another id, and it would be
+/// done twice.
 #[tokio::test]
-async fn none_is_said_only_of_requests_that_cannot_have_been_executed() {
+async fn not_found_is_only_for_requests_that_cannot_have_been_executed() {
     let (whole, begun) = (Server::new(sample::fill), Server::new(begun));
     let not_yet = sample::NOW_MS - DAY_MS;
     let begins = BEGINS_MS + SKEW_MS;
@@ -59,11 +60,11 @@ async fn none_is_said_only_of_requests_that_cannot_have_been_executed() {
     begun.get("gateway", "/v1/requests/0190b6a0-7c1e-4d43-9a52-3f8d2f0b6c11").await.is_problem(none);
 }
 
-/// Z3: records may have dates from a time when the engine's clock was ahead; the engine executes ids by its clock as it is. "There is none" is
-/// said of none of those, whatever the newest record's date is: neither while the engine's clock is unknown, nor where this
-/// machine's clock, which may be the same, shows an earlier time than the last report did.
+/// Z3: records may have dates from a time when the engine's clock was ahead; the engine executes ids by its clock as it is.
+/// "There is none" is said of none of those, whatever the newest record's date is: neither while the engine's clock is unknown,
+/// nor where this machine's clock, which may be the same, shows an earlier time than the last report did.
 #[tokio::test]
-async fn none_is_said_of_no_request_that_the_engines_clock_still_admits() {
+async fn not_found_is_never_for_a_request_that_the_engines_clock_still_admits() {
     let right = sample::NOW_MS - 30 * 3_600_000;
     let behind = || sample::NOW_MS - 30 * 3_600_000;
     for (covered_ms, clock, expected) in [
@@ -81,7 +82,8 @@ async fn none_is_said_of_no_request_that_the_engines_clock_still_admits() {
     }
 }
 
-/// A history that begins with a snapshot begins after every id that was executed before, also by a clock that was ahead of the records.
+/// A history that begins with a snapshot begins after every id that was executed before, also by a clock that was ahead of the
+/// records.
 #[tokio::test]
 async fn a_history_covers_no_id_as_early_as_one_that_was_executed_before_it() {
     let server = Server::new(|sqlite| {

@@ -37,7 +37,7 @@ impl Crowd {
 
 const ALL: usize = RUNNING_MAX + QUEUED_MAX;
 
-/// Queries that run and queries that wait have their limits, at which callers are told to come again; live streams open beside them.
+/// Running and waiting queries have limits, at which callers are told to retry; live streams are not affected.
 #[tokio::test]
 async fn too_many_queries_are_refused_and_streams_go_on() {
     let server = Server::new(sample::fill);
@@ -48,7 +48,7 @@ async fn too_many_queries_are_refused_and_streams_go_on() {
     assert_eq!(server.get("operator", "/v1/campaigns").await.status, StatusCode::OK);
 }
 
-/// Whoever has no token in force is refused as such however busy it is, and takes no place meanwhile.
+/// A caller without a valid token is refused as unauthorised even under load, and takes no place.
 #[tokio::test]
 async fn strangers_take_no_places() {
     let server = Server::new(sample::fill);

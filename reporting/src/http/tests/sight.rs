@@ -6,7 +6,7 @@ use super::*;
 use crate::shown::At;
 
 const ROLES: [&str; 5] = ["operator", "marketing", "cashier", "gateway", "reporter"];
-/// The credentials of the two gateways, told reasons and not.
+/// The credentials of the two gateways, with and without reasons.
 const GATEWAYS: [u32; 2] = [4, 10];
 
 /// The id of a request that the tests add.
@@ -96,20 +96,20 @@ impl Refused {
     }
 }
 
-/// Z9: whoever learns no reasons learns none through any route, whatever its role; whoever does, does.
+/// Z9: a caller without reasons learns none through any route, whatever its role; a caller with reasons does.
 #[tokio::test]
 async fn those_without_reasons_learn_none_through_any_route() {
     let refused = Refused::new();
     for role in ROLES {
-        let (mut told, mut answered) = (0, 0);
+        let (mut revealed, mut answered) = (0, 0);
         for path in refused.paths() {
             let with = refused.server.get(role, &path).await;
             let without = refused.server.get(&format!("{role}-without"), &path).await;
             assert!(!refused.reveals(&without), "{role} {path}: {}", String::from_utf8_lossy(&without.body));
-            told += usize::from(refused.reveals(&with));
+            revealed += usize::from(refused.reveals(&with));
             answered += usize::from(without.status == StatusCode::OK);
         }
-        assert!(told > 30 && answered > 30, "{role}: {told} of {answered}");
+        assert!(revealed > 30 && answered > 30, "{role}: {revealed} of {answered}");
         // Which campaign had a code is a reason as well.
         let by_campaign = refused.server.get(&format!("{role}-without"), "/v1/refusals?campaign=77").await;
         by_campaign.is_problem(StatusCode::FORBIDDEN);
@@ -131,8 +131,8 @@ const OF_NO_CODE: [(&str, &str); 11] = [
     ("confirm", "released"),
 ];
 
-/// Z9: a refusal that costs no failed attempt does not tell which campaign has the code, whatever the table holds. Callers without
-/// reasons learn of no refused code which campaign has it.
+/// Z9: a refusal that costs no failed attempt does not tell which campaign has the code, whatever the table holds. Callers
+/// without reasons learn of no refused code which campaign has it.
 #[tokio::test]
 async fn a_refusal_that_is_no_failed_attempt_names_no_campaign() {
     let refused = Refused::new();
@@ -230,8 +230,8 @@ const RECORDS: [(u64, u16, u32, &[&str]); 6] = [
     (2_005, 11, 4, &["cashier", "marketing", "reporter", "operator", "gateway"]),
 ];
 
-/// Z15: a role sees of requests and of changes what its commands are about. A request that it does not see is none of those that there
-/// are not.
+/// Z15: a role sees the requests and changes on the subjects of its commands. A request that it may not see is never
+/// answered as one that does not exist.
 #[tokio::test]
 async fn each_role_sees_what_its_commands_are_about() {
     let server = Server::new(sample::fill);
@@ -304,8 +304,8 @@ async fn refused_commands_are_seen_by_those_who_see_their_subject() {
     }
 }
 
-/// A page of refusals or changes is bounded by bytes as well as by rows, and its `next` leads to all of them. What the caller does not see is
-/// not read at all: one credential's refusals cannot make the pages of others costly.
+/// A page of refusals or changes is bounded by bytes as well as by rows, and its `next` leads to all of them. What the caller
+/// does not see is not read at all: one credential's refusals cannot make the pages of others costly.
 #[tokio::test]
 async fn pages_are_bounded_by_bytes() {
     const ROWS: i64 = 12;
