@@ -56,11 +56,11 @@ async fn a_token_that_asks_for_many_codes_holds_up_nobody() {
     let operator = server.client(Role::Operator).await;
     let club = club(&operator, "Club").await;
     let campaigns = [with_codes(&operator, "first", 50_000).await, with_codes(&operator, "second", 49_000).await];
-    let asked = GenerateCodes { campaign: campaigns[1], count: 1, pattern: "*****".to_owned(), alphabet: String::new() };
+    let command = GenerateCodes { campaign: campaigns[1], count: 1, pattern: "*****".to_owned(), alphabet: String::new() };
     let mut lanes = Vec::new();
     for _ in 0..4 {
         let mut lane = server.lane(Role::Marketing).await;
-        let frames: Vec<Vec<u8>> = (0..500).map(|number| request(number, RequestId::now(), &asked)).collect();
+        let frames: Vec<Vec<u8>> = (0..500).map(|number| request(number, RequestId::now(), &command)).collect();
         lane.write(&frames.concat()).await;
         lanes.push(lane);
     }
@@ -73,7 +73,7 @@ async fn a_token_that_asks_for_many_codes_holds_up_nobody() {
         let is_busy = |reply: &&Reply| matches!(reply.outcome::<GenerateCodes>(), Err(Refusal::Busy { .. }));
         busy += replies.iter().filter(is_busy).count();
     }
-    assert!((1_800..2_000).contains(&busy), "{busy} of 2,000 at once were told to come again");
+    assert!((1_800..2_000).contains(&busy), "{busy} of 2,000 at once were refused as busy");
 }
 
 /// A lane is not read while its replies are not taken, nor is any other of its credential.
@@ -119,8 +119,8 @@ async fn tails_that_nobody_takes_are_few_and_bounded() {
     // Some 8 MiB.
     for part in 0..6 {
         let lines: CodeTexts = (0..8_000).map(|n| format!("{part}-{n}-{}", "x".repeat(50))).collect();
-        let asked = AddCodes { campaign, lines, first_line: 1, on_conflict: OnConflict::Reject };
-        let outcome = operator.call(RequestId::now(), &asked).await.expect("an answer");
+        let command = AddCodes { campaign, lines, first_line: 1, on_conflict: OnConflict::Reject };
+        let outcome = operator.call(RequestId::now(), &command).await.expect("an answer");
         assert!(matches!(outcome, AddCodesOutcome::Added(_)), "{outcome}");
     }
     let before = server.memory_kib();
@@ -136,7 +136,7 @@ async fn tails_that_nobody_takes_are_few_and_bounded() {
         held.push(first);
     }
     let tails = settled(async || operator.show_status().await.expect("an answer").load.tails).await;
-    assert_eq!(tails, 24, "of 60 that one credential has asked for");
+    assert_eq!(tails, 24, "of 60 that one credential has requested");
     let taken = server.memory_kib().saturating_sub(before);
     assert!(taken < 160 << 10, "{taken} KiB for one reader's tails");
     let mut refused = held.remove(58);

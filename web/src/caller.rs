@@ -29,7 +29,7 @@ pub trait Authority: Send + Sync {
     /// Authenticates the holder of a token.
     ///
     /// # Errors
-    /// If the token is missing or invalid, its role is none of these, or the lookup fails.
+    /// If the token is missing or invalid, its role is not one of these, or the lookup fails.
     fn authenticate(&self, token: Option<Token>, roles: &'static [Role]) -> impl Future<Output = Result<Caller, Problem>> + Send;
 }
 

@@ -50,8 +50,8 @@ async fn check(workload: &Workload) {
             ((Status::Active, CodeFilter::Active), (Usage::Used, UsageFilter::Used)),
             ((Status::Archived, CodeFilter::Archived), (Usage::Unused, UsageFilter::Unused)),
         ] {
-            let asked = ListCodes { campaign, from_slot: 0, status: status.1, usage: usage.1 };
-            let listed = workload.operator.list_codes(&asked).await.expect("it answers");
+            let query = ListCodes { campaign, from_slot: 0, status: status.1, usage: usage.1 };
+            let listed = workload.operator.list_codes(&query).await.expect("it answers");
             let ListCodesOutcome::Codes { codes, next: None, .. } = listed else { panic!("more than a page") };
             check_codes(&past, campaign, status.0, usage.0, &codes);
         }

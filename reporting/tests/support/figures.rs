@@ -1,5 +1,5 @@
-//! What the sidecar answers laid beside the recount: statistics, the code table, histories and what is searched for. Pages are asked
-//! for a few rows at a time, so that where one ends matters.
+//! Compares the answers of the sidecar with the recount: statistics, the code table, histories and search. Pages have only a few
+//! rows, so that their boundaries matter.
 
 use jiff::tz::TimeZone;
 use scrip_protocol::codes::normalise;
@@ -91,8 +91,8 @@ fn at_most(tally: Tally) -> Tally {
 fn days_and_clubs(view: &View<'_>, past: &Past<'_>, campaign: CampaignId, limit: usize) -> rusqlite::Result<()> {
     for name in ZONES {
         let zone = TimeZone::get(name).expect("the zones are built in");
-        let asked = Days { zone: zone.clone(), last: None, days: activity::DAYS_MAX };
-        let days = activity::by_day(view, campaign, &asked)?.expect("it was created").days;
+        let query = Days { zone: zone.clone(), last: None, days: activity::DAYS_MAX };
+        let days = activity::by_day(view, campaign, &query)?.expect("it was created").days;
         // Days on which nothing happened may stand there.
         let found: Vec<_> = days.iter().map(|day| (day.date, tally(&day.happened))).collect();
         let found: Vec<_> = found.into_iter().filter(|(_, tally)| *tally != Tally::default()).collect();

@@ -1,7 +1,7 @@
 //! What the tests of the read model share: an independent recount of the journal, random workloads that write one, and the read model
 //! laid beside the recount.
 //!
-//! - [`recount`]: the figures, counted anew from the list of all records at the moment of asking; it is slow, and keeps no sums.
+//! - [`recount`]: the figures, recounted from the list of all records for each question; it is slow, and stores no sums.
 //! - [`workload`]: a real engine on loopback, driven at random. [`synthetic`]: journals of extreme values, made without an engine.
 //! - [`tables`]: what the recount says must stand in each table; [`figures`]: what it says must be answered to each question. [`read_model`]: applying batches, and dumping the database.
 //!

@@ -18,7 +18,8 @@ pub(crate) fn look(path: &Path) -> Connection {
     Connection::open_with_flags(path, flags).expect("a read model")
 }
 
-/// Applies the batches that it does not have yet, in groups of so many as `group` says. After each `applied` is asked whether to go on.
+/// Applies the batches that it does not have yet, in groups whose size is `group`. After each, `applied` decides whether to
+/// continue.
 pub(crate) fn apply(
     model: &mut ReadModel,
     batches: &[Vec<u8>],

@@ -37,7 +37,7 @@ pub(crate) struct Movement {
     pub(crate) origin: Origin,
     pub(crate) amount: i64,
     pub(crate) balance: i64,
-    /// Who asked for the record, whoever is named as executor.
+    /// The credential that requested the record, whatever executor is named.
     pub(crate) credential: u32,
     /// What was said of the record.
     pub(crate) comment: String,
@@ -130,7 +130,7 @@ impl<'a> Past<'a> {
                     credential: recorded.record.stamp().map_or(0, |stamp| stamp.credential.0),
                     comment: comment.to_owned(),
                     tags: entry.tags.iter().map(|tag| (*tag).to_owned()).collect(),
-                    request: recorded.record.stamp().expect("somebody asked for it").request,
+                    request: recorded.record.stamp().expect("it has a request").request,
                     source,
                     purpose,
                 });
@@ -144,7 +144,8 @@ impl<'a> Past<'a> {
         self.concerned().into_iter().filter(|(whom, _)| *whom == client).map(|(_, position)| position).collect()
     }
 
-    /// Whom each record concerns: activations, entries of the ledger, holds, refusals and registrations. How a hold ended is told with it.
+    /// The client that each record concerns: activations, entries of the ledger, holds with their end, refusals and
+    /// registrations.
     pub(crate) fn concerned(&self) -> Vec<(ClientId, u64)> {
         let holders: HashMap<u64, ClientId> = self.holds().iter().map(|hold| (hold.position, hold.record.client)).collect();
         let concerned = |recorded: &'a Recorded| {
@@ -172,7 +173,7 @@ impl<'a> Past<'a> {
     }
 }
 
-/// Whom a record registers, if they were not before: whoever is named, is given a bonus by a code, or tops up.
+/// The client that a record registers, if unknown before: one that is named, receives a bonus by a code, or tops up.
 fn registers(record: &Record) -> Option<ClientId> {
     match record {
         Record::ClientRegistered(record) => Some(record.client),

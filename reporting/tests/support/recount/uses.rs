@@ -39,7 +39,7 @@ pub(crate) struct Hold<'a> {
     pub(crate) position: u64,
     pub(crate) at_ms: u64,
     pub(crate) record: &'a CodeHeld,
-    /// The first moment at which it is not open any more: its credential may have been revoked before its time was over.
+    /// The first moment at which it is no longer open: its credential may have been revoked before it expired.
     pub(crate) expires_ms: u64,
     /// The word for its end, and the record of it.
     pub(crate) ended: Option<(&'static str, u64)>,

@@ -1,7 +1,7 @@
 //! The read model laid beside the recount: what must stand in each table of `schema.sql`, row by row.
 //!
-//! [`compare`] asks every table there is; one that nobody recounts is a difference as well. Lists and terms in JSON are compared as
-//! values. Counters of 64 bits that a sum would pass stand at their end.
+//! [`compare`] asks every table there is; one that nobody recounts is a difference as well. Lists and terms in JSON are compared
+//! as values. Counters of 64 bits that a sum would pass stand at their end.
 
 mod campaigns;
 mod clients;
@@ -37,7 +37,7 @@ pub(crate) fn differences(connection: &Connection, past: &Past<'_>) -> Vec<Strin
         if !missing.is_empty() || !surplus.is_empty() {
             differences.push(format!("{name}: expected {missing:#?}, found {surplus:#?}"));
         } else if rows.len() != expected.len() {
-            differences.push(format!("{name}: a row stands there twice"));
+            differences.push(format!("{name}: a row is there twice"));
         }
     }
     if !left.is_empty() {

@@ -1,10 +1,10 @@
-//! Random workloads: a real engine on loopback, asked for everything that staff and gateways ask, many requests at once.
+//! Random workloads: a real engine on loopback, with every kind of request of staff and gateways, many at once.
 //!
-//! What is asked for follows from the seed and from what was answered; in which order requests that are under way together are
-//! taken does not, so that a seed gives the same kind of workload again, and not the same journal. The journal's bytes are what a test
-//! goes by: [`Workload::batches`] are read with a tail, as the sidecar reads them.
+//! The requests follow from the seed and from the replies; the order in which the engine executes concurrent requests does not. So
+//! a seed reproduces the same kind of workload, but not the same journal. Tests work on the bytes of the journal:
+//! [`Workload::batches`] are read with a tail, as the sidecar reads them.
 //!
-//! `calls.rs` has the requests, `terms.rs` what stands in them.
+//! `calls.rs` has the requests, `terms.rs` their contents.
 
 mod calls;
 mod terms;
@@ -30,7 +30,7 @@ use super::recount::Recount;
 /// A request under way.
 type Call = Pin<Box<dyn Future<Output = Learned> + Send>>;
 
-/// What an answer has told.
+/// What is known from an answer.
 enum Learned {
     Nothing,
     Club(ClubId),
@@ -45,7 +45,7 @@ enum Learned {
     Credential(CredentialId),
 }
 
-/// What there is, as far as answers have told.
+/// What exists, as far as answers show.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     pub(crate) clubs: Vec<ClubId>,
