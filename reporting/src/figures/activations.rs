@@ -191,7 +191,7 @@ fn first_of_code(view: &View<'_>, campaign: CampaignId, slot: u32) -> rusqlite::
 
 pub(super) const OF_ALL: &str = "a.activation < ?1 ORDER BY a.activation DESC";
 pub(super) const ONE: &str = "a.activation = ?1";
-// Without the sign, an index on the campaign would be preferred to the range of positions: there is one for the nth > 1 alone,
+// Without the `+`, SQLite would prefer an index on the campaign to the range of positions: there is one only for nth > 1,
 // but which index is taken is not left to chance.
 pub(super) const OF_STRETCH: &str = "+a.campaign = ?1 AND a.activation >= ?2 AND a.activation < ?3 ORDER BY a.activation DESC";
 pub(super) const AGAIN: &str = "a.campaign = ?1 AND a.slot = ?2 AND a.nth > 1 AND a.activation < ?3 ORDER BY a.activation DESC";

@@ -14,7 +14,7 @@ use crate::{history, refusals, search};
 const AUTUMN: CampaignId = CampaignId(1);
 const ALL: Before = Before { before: None, limit: 100 };
 
-/// T1, T2, T3, A7 to A10, Z1, Z16, Z10: the counters are those of the engine's own definitions, as of a position.
+/// T1, T2, T3, A7 to A10, Z1, Z16, Z10: the counters follow the engine's definitions, as of a position.
 #[test]
 fn counters_follow_from_the_table() {
     let figures = sample::view(|view| of_campaign(view, AUTUMN)).expect("there is such a campaign");
@@ -31,10 +31,10 @@ fn counters_follow_from_the_table() {
     assert_eq!(sample::view(|view| of_campaign(view, CampaignId(99))), None);
 }
 
-/// A1, C6, Z1, Z16: while no record comes, holds expire, periods end and days begin by the engine's time, and the answers say as
-/// of which time.
+/// A1, C6, Z1, Z16: while no records arrive, holds expire, periods end and days begin by the engine's time, and the answers have
+/// that time.
 #[test]
-fn figures_follow_the_time_while_no_record_comes() {
+fn figures_follow_the_time_while_no_records_arrive() {
     let at = |now_ms| {
         sample::view_at(now_ms, |view| {
             let figures = of_campaign(view, AUTUMN)?.expect("there is such a campaign");
@@ -51,7 +51,7 @@ fn figures_follow_the_time_while_no_record_comes() {
     assert_eq!(at(now + 86_400 * second), (0, 2, now + 86_400 * second, "2026-09-22".to_owned(), false));
 }
 
-/// T2: to two decimals, half away from zero, of any number of codes.
+/// T2: two decimals, rounded half away from zero, for any number of codes.
 #[test]
 fn utilisation_is_exact() {
     for (activated, codes, expected) in [
@@ -126,7 +126,7 @@ fn days_are_those_of_the_time_zone() {
     assert_eq!(days("America/New_York", "0000-01-01", 400).len(), 400);
 }
 
-/// T6: what happened at each club, refunds included.
+/// T6: activations and refunds by club.
 #[test]
 fn clubs_have_their_own_figures() {
     let clubs = sample::view(|view| activity::by_club(view, AUTUMN, None, 1)).expect("there is such a campaign");
@@ -135,12 +135,12 @@ fn clubs_have_their_own_figures() {
     assert_eq!((clubs.clubs[0].happened.taken_back, clubs.next), (shown::Amount(500), None));
 }
 
-/// T3, T6: refunds of activations from before the history begins are at no club that is known, and in the sums over clubs all the
-/// same: these are those over days.
+/// T3, T6: refunds of activations from before the history begins belong to no known club, but are in the sums over clubs, which
+/// equal the sums over days.
 #[test]
 fn clubs_and_days_have_the_same_sums() {
     let sums = sample::view(|view| {
-        // As a read model that began with a snapshot has it.
+        // As in a read model that began with a snapshot.
         view.connection.execute_batch(
             "INSERT INTO activity VALUES (1, 1988824, 0, 0, 0, 5, 2500); INSERT INTO campaign_club VALUES (1, 0, 0, 0, 5, 2500);",
         )?;
@@ -162,7 +162,7 @@ fn clubs_and_days_have_the_same_sums() {
     assert_eq!(sums, ((6, 3_000), (6, 3_000), vec![None, Some(1), Some(2)]));
 }
 
-/// T5, X2, X3: both filters of the code table combine; pages continue behind a slot.
+/// T5, X2, X3: both filters of the code table combine; pages continue after a slot.
 #[test]
 fn the_code_table_combines_its_filters() {
     let list = |archived, used, after, limit| {
@@ -179,7 +179,7 @@ fn the_code_table_combines_its_filters() {
     assert_eq!(list(Some(true), Some(true), None, 100), (vec![], None));
 }
 
-/// T6: a code that was redeemed shows who, when and at which club, first and last.
+/// T6: a redeemed code shows the client, time and club of its first and last activation.
 #[test]
 fn a_code_says_who_activated_it_when_and_where() {
     let filter = CodeFilter { limit: 10, ..CodeFilter::default() };
@@ -197,9 +197,9 @@ fn a_code_says_who_activated_it_when_and_where() {
     assert_eq!(with_campaign.codes[0].status, CodeStatus::ArchivedWithCampaign);
 }
 
-/// T6, Z2: activations of a code, of a campaign and of all, the newest first, in pages.
+/// T6, Z2: activations of a code, of a campaign and of all campaigns, newest first, in pages.
 #[test]
-fn activations_come_newest_first_in_pages() {
+fn activations_are_newest_first_in_pages() {
     let ids = |page: activations::Activations| (page.activations.iter().map(|a| a.activation).collect::<Vec<_>>(), page.next);
     let of_code = |before| sample::view(|view| activations::of_code(view, AUTUMN, 0, before)).expect("there is such a code");
     let of_campaign = |before| sample::view(|view| activations::of_campaign(view, AUTUMN, before)).expect("there is one");
@@ -216,7 +216,8 @@ fn activations_come_newest_first_in_pages() {
     assert_eq!(sample::view(|view| activations::one(view, Position(u64::MAX))), None);
 }
 
-/// A20, A31: a rule's page says why it failed on which top-up, and which push notifications were too long to be sent.
+/// A20, A31: the page of a rule has the failed top-ups with their reasons, and the push notifications that were too long to be
+/// sent.
 #[test]
 fn a_rule_says_why_it_failed() {
     let page = sample::view(|view| rules::show(view, RuleId(1))).expect("there is such a rule");
@@ -271,7 +272,7 @@ fn no_hot_query_scans_a_table() {
             let steps = plan(view, query)?;
             assert!(steps.iter().any(|step| step.contains(index)), "{query}\n{steps:#?}");
         }
-        // Sorted by the key that they are found by: none of the pages is sorted first.
+        // Sorted by the key of the lookup: no page needs a sort.
         for query in queries.iter().filter(|query| query.contains("DESC") && !query.contains("code.value")) {
             let steps = plan(view, query)?;
             assert!(steps.iter().all(|step| !step.contains("TEMP B-TREE")), "{query}\n{steps:#?}");

@@ -271,7 +271,7 @@ pub fn list(view: &View<'_>, client: ClientId, filter: &OperationFilter) -> rusq
                 return done(operations, last);
             }
             let found = records.of(position, client)?;
-            // What comes before it in the journal is no younger.
+            // Earlier records in the journal are not newer.
             if found.iter().any(|operation| filter.from_ms.is_some_and(|from| shown::bound(operation.at().0) < from)) {
                 return done(operations, None);
             }

@@ -1,4 +1,4 @@
-//! Who changed what, and when: campaigns, codes, clubs, groups, rules, credentials, readers, settings (Z15).
+//! Changes by staff of campaigns, codes, clubs, groups, rules, credentials, readers and settings (Z15).
 
 use rusqlite::Row;
 use scrip_protocol::CampaignId;
