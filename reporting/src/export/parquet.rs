@@ -51,7 +51,7 @@ impl<W: Write + Send> Parquet<W> {
     pub(super) fn begin(sink: W, columns: &[Column], about: &About) -> Result<Parquet<W>> {
         let types = columns.iter().map(|column| Ok(Arc::new(type_of(column)?))).collect::<Result<Vec<_>>>()?;
         let schema = Type::group_type_builder(about.noun).with_fields(types).build()?;
-        let said = [
+        let metadata = [
             ("scrip.position", about.position.clone()),
             ("scrip.history_after", about.history_after.clone()),
             ("scrip.time", about.time.to_string()),
@@ -63,7 +63,7 @@ impl<W: Write + Send> Parquet<W> {
             // No statistics or offsets per page: they would grow with the file.
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_offset_index_disabled(true)
-            .set_key_value_metadata(Some(said.map(|(key, value)| KeyValue::new(key.into(), value)).into()));
+            .set_key_value_metadata(Some(metadata.map(|(key, value)| KeyValue::new(key.into(), value)).into()));
         let out = SerializedFileWriter::new(sink, Arc::new(schema), Arc::new(properties.build()))?;
         let columns = columns.iter().map(|column| Values { levels: Vec::new(), of: ValuesOf::new(column.kind) }).collect();
         Ok(Parquet { out, columns, rows: 0, text_bytes: 0 })

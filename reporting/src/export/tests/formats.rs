@@ -135,8 +135,8 @@ fn each_file_says_what_it_is_as_of() {
 
         let (reader, rows) = records(written(&model, what, Format::Parquet));
         assert_eq!(rows[0].last(), Some(&Field::Long(AS_OF as i64)));
-        let said = reader.metadata().file_metadata().key_value_metadata().expect("it has some");
-        let said: Vec<_> = said.iter().map(|said| (said.key.as_str(), said.value.as_deref().unwrap_or(""))).collect();
+        let metadata = reader.metadata().file_metadata().key_value_metadata().expect("it has some");
+        let metadata: Vec<_> = metadata.iter().map(|pair| (pair.key.as_str(), pair.value.as_deref().unwrap_or(""))).collect();
         let position = AS_OF.to_string();
         let expected = [
             ("scrip.position", position.as_str()),
@@ -145,7 +145,7 @@ fn each_file_says_what_it_is_as_of() {
             ("scrip.organisation", "Arena"),
             ("scrip.currency", "EUR"),
         ];
-        assert_eq!(said, expected);
+        assert_eq!(metadata, expected);
     }
 }
 

@@ -296,7 +296,7 @@ fn no_statement_sorts_or_searches() {
         (1..=parameters).for_each(|at| statement.raw_bind_parameter(at, 1).expect("it has so many"));
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().expect("plans are readable") {
-            let step: String = row.get(3).expect("the fourth column says what is done");
+            let step: String = row.get(3).expect("the fourth column is the step");
             assert!(step.starts_with("SEARCH"), "{step} in {query}");
         }
     }
