@@ -38,7 +38,7 @@ impl Progress {
         self.show(done, Some(of), || format!("{} of {}", print::bytes(done as f64), print::bytes(of as f64)));
     }
 
-    /// Shows the line of a list, after so many parts of it, of how many if that is known.
+    /// Shows the line of a list: the parts done, and the total if known.
     pub(crate) fn line(&mut self, line: u32, parts: u64, of: Option<u64>) {
         self.show(parts, of, || format!("at line {}", print::grouped(line)));
     }

@@ -76,7 +76,7 @@ async fn a_token_that_generates_many_codes_delays_nobody() {
     assert!((1_800..2_000).contains(&busy), "{busy} of 2,000 at once were refused as busy");
 }
 
-/// The engine stops reading a lane whose replies are not read, and all other lanes of its credential.
+/// If the replies on a lane are not read, the engine stops reading this lane and all others of its credential.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_a_caller_that_reads_no_replies_are_not_read() {
     let server = Server::start();

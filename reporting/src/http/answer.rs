@@ -358,7 +358,7 @@ impl Api {
             let read = tokio::select! {
                 read = read => read,
                 () = old_and_awaited => {
-                    return Err(Problem::new(Kind::BUSY, "the query was interrupted because it blocked the checkpoint of the read model; request less, or retry"));
+                    return Err(Problem::new(Kind::BUSY, "the query was interrupted to truncate SQLite's log; request less, or retry"));
                 }
             };
             match read {
