@@ -144,7 +144,7 @@ impl Slot {
 
     fn renumber(&self, is_idle: bool) {
         let (mut number, mut table) = (self.number.lock(), self.slots.table.lock());
-        // Not in the table if it was told to close.
+        // Not in the table if it must close.
         if let Some(open) = table.open.remove(&number) {
             *number = table.number();
             table.open.insert(*number, Open { is_idle, ..open });

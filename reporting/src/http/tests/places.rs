@@ -37,7 +37,7 @@ impl Crowd {
 
 const ALL: usize = RUNNING_MAX + QUEUED_MAX;
 
-/// Running and waiting queries have limits, at which callers are told to retry; live streams are not affected.
+/// Running and waiting queries have limits, at which callers get `busy`; live streams are not affected.
 #[tokio::test]
 async fn too_many_queries_are_refused_and_streams_continue() {
     let server = Server::new(sample::fill);
