@@ -2,7 +2,7 @@
 //!
 //! The exit code depends on what a command did, not on whether it could be printed. So nothing here ends the program. The first
 //! failed write is reported on standard error and remembered, later writes are dropped, and `exit::after_output` decides at the
-//! end. A closed pipe, as in `scrip tail | head`, is not a failure, except for secrets that are shown only once
+//! end. A closed pipe, such as in `scrip tail | head`, is not a failure, except for secrets that are shown only once
 //! ([`ensure_shown`]).
 
 use std::collections::HashMap;
@@ -107,7 +107,7 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Prints rows under a head, in columns as wide as their widest cell. Columns whose head begins with `>` are right-aligned.
+/// Prints rows under a header, in columns as wide as their widest cell. Columns whose header begins with `>` are right-aligned.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) {
     Table::new(head).rows(rows);
 }

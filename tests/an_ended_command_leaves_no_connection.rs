@@ -10,7 +10,7 @@ use support::{Server, metrics, run};
 #[test]
 fn commands_close_their_connections() {
     let server = Server::start_with(&["--metrics", "127.0.0.1:0"]);
-    let address = server.metrics().expect("it was asked for");
+    let address = server.metrics().expect("--metrics was passed");
     let calls: &[&[&str]] = &[&["club", "list"], &["campaign", "show", "99"]];
     for at in 0..60 {
         let mut command = server.scrip(Role::Operator);

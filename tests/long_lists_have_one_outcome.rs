@@ -1,4 +1,5 @@
-//! A list of several requests has one outcome: what its parts did is reported together, now and when the command is repeated (Z3, Z7).
+//! A list of several requests has one outcome: what its parts did is reported together, now and when the command is repeated (Z3,
+//! Z7).
 
 mod support;
 
@@ -91,7 +92,8 @@ fn parts_without_codes_are_passed_over() {
     assert_eq!(site.staff_json(&["codes", "archive", "1", "--file", text(&list)], 1)["outcome"], json!("codes_missing"));
 }
 
-/// Z3, Z7: a list that was refused because of a later part stays refused under its request id, and says so, after the obstacle is gone.
+/// Z3, Z7: a list that was refused because of a later part stays refused under its request id, and the output shows it, after the
+/// obstacle is gone.
 #[test]
 fn a_list_that_was_refused_stays_refused_under_its_request_id() {
     let site = Site::new();

@@ -315,7 +315,7 @@ fn a_campaign_is_archived_and_restored_around_conflicts() {
     assert_eq!(codes("conflicting"), [json!(["A", 1, "by_campaign", 2])]);
     assert_eq!(codes("archived"), [json!(["A", 1, "by_campaign", 2]), json!(["C", 0, "alone", null])]);
     assert_eq!(codes("active"), [json!(["B", 0, null, null])]);
-    // Archived there, the code is restored; a code that was archived by itself is not (A5).
+    // Archived there, the code is restored; a code that was archived individually is not (A5).
     staff(&server, &["codes", "archive", "2", "A"], "").exits(0);
     let restored = staff_json(&server, &["campaign", "restore", "1"], "", 0);
     assert_eq!(restored["outcome"], json!({ "restored": { "restored": 1, "conflicts": 0, "first": [] } }));
@@ -712,7 +712,8 @@ fn a_long_list_that_was_added_is_never_reported_as_refused() {
     assert!(!listed.iter().any(|card| card["terms"]["name"] == "Other"), "{listed:?}");
 }
 
-/// Z3: a retry of a long list whose first part was refused gets the same refusal, even if nothing prevents the adding anymore.
+/// Z3: a retry of a long list whose first part was refused gets the same refusal, even if nothing prevents the addition any
+/// longer.
 #[test]
 fn a_long_list_that_was_refused_stays_refused_under_its_id() {
     let server = prepare();

@@ -1,4 +1,4 @@
-//! Whatever one token sends, and however little of the answers it takes, the engine serves all others, within its memory (Z4).
+//! Whatever one token sends, and however few replies it reads, the engine serves all others, in bounded memory (Z4).
 
 mod support;
 
@@ -12,26 +12,26 @@ use scrip_protocol::{ClubId, Position, Refusal, RequestId, Role};
 use support::{Lane, Reply, Server, campaign, club, redemption, request, terms};
 use tokio::time::{Instant, timeout};
 
-/// How long an honest caller may wait for a connection and an answer, on a machine that has much else to do.
+/// How long an honest caller may wait for a connection and a reply, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A new connection, a redemption and its answer.
+/// A new connection, a redemption and its reply.
 async fn redeem_at_once(server: &Server, club: ClubId, code: &str) {
     let redeemed = async {
         let client = server.client(Role::Gateway).await;
         client.redeem(RequestId::now(), &redemption(7, club, code)).await.expect("an answer")
     };
-    let outcome = timeout(PATIENCE, redeemed).await.expect("nobody holds up a redemption");
+    let outcome = timeout(PATIENCE, redeemed).await.expect("no caller delays a redemption");
     assert!(matches!(outcome, RedeemOutcome::Redeemed { .. }), "{outcome}");
 }
 
-/// How often a command was counted.
+/// The number of requests of a command, from the metrics.
 async fn counted(operator: &Client, command: &str) -> u64 {
     let status = operator.show_status().await.expect("an answer");
     status.requests.iter().find(|counted| counted.word == command).map_or(0, |counted| counted.count)
 }
 
-/// Waits until a number stays as it is for some answers of the engine.
+/// Waits until a number is stable over several replies of the engine.
 async fn settled(mut look: impl AsyncFnMut() -> u64) -> u64 {
     let (mut last, mut same) = (look().await, 0);
     let deadline = Instant::now() + support::DEADLINE;
@@ -49,18 +49,18 @@ async fn with_codes(client: &Client, name: &str, count: usize) -> scrip_protocol
     campaign(client, terms(name, None, 100), &codes).await
 }
 
-/// To generate codes takes a walk through those that there are, where the pattern is short.
+/// Generating codes with a short pattern scans the existing ones.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_asks_for_many_codes_holds_up_nobody() {
+async fn a_token_that_generates_many_codes_delays_nobody() {
     let server = Server::start();
     let operator = server.client(Role::Operator).await;
     let club = club(&operator, "Club").await;
     let campaigns = [with_codes(&operator, "first", 50_000).await, with_codes(&operator, "second", 49_000).await];
-    let asked = GenerateCodes { campaign: campaigns[1], count: 1, pattern: "*****".to_owned(), alphabet: String::new() };
+    let command = GenerateCodes { campaign: campaigns[1], count: 1, pattern: "*****".to_owned(), alphabet: String::new() };
     let mut lanes = Vec::new();
     for _ in 0..4 {
         let mut lane = server.lane(Role::Marketing).await;
-        let frames: Vec<Vec<u8>> = (0..500).map(|number| request(number, RequestId::now(), &asked)).collect();
+        let frames: Vec<Vec<u8>> = (0..500).map(|number| request(number, RequestId::now(), &command)).collect();
         lane.write(&frames.concat()).await;
         lanes.push(lane);
     }
@@ -73,12 +73,12 @@ async fn a_token_that_asks_for_many_codes_holds_up_nobody() {
         let is_busy = |reply: &&Reply| matches!(reply.outcome::<GenerateCodes>(), Err(Refusal::Busy { .. }));
         busy += replies.iter().filter(is_busy).count();
     }
-    assert!((1_800..2_000).contains(&busy), "{busy} of 2,000 at once were told to come again");
+    assert!((1_800..2_000).contains(&busy), "{busy} of 2,000 at once were refused as busy");
 }
 
-/// A lane is not read while its replies are not taken, nor is any other of its credential.
+/// If the replies on a lane are not read, the engine stops reading this lane and all others of its credential.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_takes_no_pages_is_read_no_further() {
+async fn requests_of_a_caller_that_reads_no_replies_are_not_read() {
     let server = Server::start();
     let operator = server.client(Role::Operator).await;
     let club = club(&operator, "Club").await;
@@ -94,14 +94,14 @@ async fn a_reader_that_takes_no_pages_is_read_no_further() {
         lanes.push(lane);
     }
     let served = settled(async || counted(&operator, "list-codes").await).await;
-    // 32 MiB of some 150 KB each, and what every lane has in hand when the sum is reached.
+    // 32 MiB of pages of some 150 KB, and the request that each lane is executing when the sum is reached.
     assert!((50..600).contains(&served), "{served} of 60,000 pages were made");
     let taken = server.memory_kib().saturating_sub(before);
     assert!(taken < 200 << 10, "{taken} KiB for one reader");
     for number in 0..5 {
         redeem_at_once(&server, club, &format!("page-{number}")).await;
     }
-    // Who takes them gets them, in order.
+    // A caller that reads them gets them, in order.
     let mut lane = lanes.remove(0);
     drop((first, lanes));
     for (number, reply) in (0..200).zip(lane.replies(200).await) {
@@ -110,17 +110,17 @@ async fn a_reader_that_takes_no_pages_is_read_no_further() {
     }
 }
 
-/// Tails that nobody takes hold a bounded part of the memory, and a credential has so many and no more.
+/// Unread tails use a bounded amount of memory, and a credential has a limited number of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn tails_that_nobody_takes_are_few_and_bounded() {
+async fn unread_tails_are_few_and_bounded() {
     let server = Server::start();
     let operator = server.client(Role::Operator).await;
     let campaign = with_codes(&operator, "tail", 1).await;
     // Some 8 MiB.
     for part in 0..6 {
         let lines: CodeTexts = (0..8_000).map(|n| format!("{part}-{n}-{}", "x".repeat(50))).collect();
-        let asked = AddCodes { campaign, lines, first_line: 1, on_conflict: OnConflict::Reject };
-        let outcome = operator.call(RequestId::now(), &asked).await.expect("an answer");
+        let command = AddCodes { campaign, lines, first_line: 1, on_conflict: OnConflict::Reject };
+        let outcome = operator.call(RequestId::now(), &command).await.expect("an answer");
         assert!(matches!(outcome, AddCodesOutcome::Added(_)), "{outcome}");
     }
     let before = server.memory_kib();
@@ -136,13 +136,13 @@ async fn tails_that_nobody_takes_are_few_and_bounded() {
         held.push(first);
     }
     let tails = settled(async || operator.show_status().await.expect("an answer").load.tails).await;
-    assert_eq!(tails, 24, "of 60 that one credential has asked for");
+    assert_eq!(tails, 24, "of 60 that one credential has requested");
     let taken = server.memory_kib().saturating_sub(before);
     assert!(taken < 160 << 10, "{taken} KiB for one reader's tails");
     let mut refused = held.remove(58);
     let reply = refused.next().await.expect("a reply");
     assert!(matches!(reply.outcome::<Tail>(), Err(Refusal::Busy { .. })), "{reply:?}");
-    // Another credential's tail goes on.
+    // The tail of another credential continues.
     let mut other = server.lane(Role::Operator).await;
     other.write(&tail).await;
     other.replies(7).await;

@@ -96,7 +96,7 @@ fn the_limit_of_open_files_is_raised_and_checked() {
     serve.arg("serve").arg("--data").arg(server.dir());
     let ran = run(&mut FileLimit { soft: 100, hard: Some(100) }.wrap(&serve), b"");
     assert!(
-        ran.code != 0 && ran.err.contains("may open 100 files, and needs 144") && ran.err.contains("ulimit -n"),
+        ran.code != 0 && ran.err.contains("may open 100 files but needs 144") && ran.err.contains("ulimit -n"),
         "{}",
         ran.err
     );

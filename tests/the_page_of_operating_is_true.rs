@@ -479,7 +479,7 @@ fn a_sidecar_that_does_not_start_reports_why() {
     let sqlite = rusqlite::Connection::open(held.attempts()).expect("it exists");
     sqlite.pragma_update(None, "user_version", 2).expect("it is writable");
     drop((sqlite, held));
-    assert!(refused("d", "127.0.0.1:0").contains("its version is 2, and this program keeps version 1"));
+    assert!(refused("d", "127.0.0.1:0").contains("the file has version 2, and this program uses version 1"));
 }
 
 /// Every file of a sidecar's folder is on the page.

@@ -1,18 +1,18 @@
-//! The reporting sidecar: a process of its own that tails the journal and answers what people ask of it.
+//! The reporting sidecar: a separate process that tails the journal and answers queries about it.
 //!
-//! - [`read_model`]: what the journal says, as tables of SQLite, with the cursor in the same transaction; [`follow`]: the tail that it
-//!   is made from, and [`standing`]: how far that has come.
-//! - [`figures`], [`history`], [`search`]: what is read from it: statistics, who did what, and what became of a request.
-//! - [`refusals`]: why attempts were refused; [`shown`]: how amounts, times and ids leave.
-//! - [`sight`]: what each caller sees of all that.
+//! - [`read_model`]: the journal as SQLite tables, with the cursor in the same transaction; [`follow`]: tails the journal into
+//!   them; [`standing`]: the progress of that.
+//! - [`figures`], [`history`], [`search`]: queries: statistics, the history of a client, and the history of codes and requests.
+//! - [`refusals`]: refused attempts and their reasons; [`shown`]: amounts, times and ids in JSON.
+//! - [`sight`]: what each caller may see.
 //! - [`export`]: code lists and activation logs as CSV, XLSX and Parquet, in bounded memory.
-//! - [`attempts`]: refused attempts that left no record, which the engine tells beside the journal.
+//! - [`attempts`]: refused attempts without a record, which the engine reports outside the journal.
 //! - [`http`]: all of that as JSON over HTTP, described by its own OpenAPI document.
 //!
-//! [`sidecar`] is all of it together, as a process runs it; [`store`] its folder.
+//! [`sidecar`] combines all of it into a process; [`store`] is its folder.
 //!
-//! The engine knows nothing of it: it may be slow, stopped, wiped or rebuilt. Every figure says which position it is as of, and is a
-//! pure function of the journal up to there.
+//! The engine does not depend on the sidecar, which may be slow, stopped, wiped or rebuilt. Every figure states the position that
+//! it is as of, and is a pure function of the journal up to there.
 
 pub mod attempts;
 pub mod export;

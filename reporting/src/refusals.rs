@@ -1,7 +1,7 @@
-//! Why (Z13): attempts that were refused, by client, by code, by campaign, the newest first, each with the condition that decided it.
+//! Refused attempts (Z13), by client, by code, by campaign, newest first, each with the condition that caused the refusal.
 //!
-//! Refusals that have a record are in the tables. The engine tells of others beside the journal, which leave no record and have no
-//! position: whoever keeps those gives them as [`Attempt`]s, and an answer has them apart.
+//! Refusals with a record are in the tables. The engine reports others outside the journal; they have no record and no position.
+//! Their store provides them as [`Attempt`]s, and an answer lists them separately.
 
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
@@ -14,59 +14,59 @@ use crate::figures::{Page, page_within};
 use crate::read_model::{AsOf, View, code_form};
 use crate::shown::{self, At, Client, Json, Request};
 
-/// How many refusals are looked at for a page: no index has those of several of these.
+/// The maximum number of refusals examined for a page: no index covers a combination of filters.
 const LOOKED_AT_MAX: usize = 16_384;
 
-/// How many attempts that left no record are told at the most.
+/// The maximum number of attempts without a record in an answer.
 pub const ATTEMPTS_MAX: usize = 100;
 
-/// Whose refusals are shown; what is named must all hold.
+/// Selects refusals. All conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefusalFilter {
-    /// Of this client.
+    /// Only of this client.
     pub client: Option<ClientId>,
-    /// Of this code, in any letter case.
+    /// Only of this code, ignoring case.
     pub code: Option<String>,
-    /// Of codes that this campaign has, or had last.
+    /// Only of codes that this campaign has, or was the last to have.
     pub campaign: Option<CampaignId>,
 }
 
-/// An attempt that was refused.
+/// A refused attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Refusal {
     /// The record.
     pub position: u64,
     /// When.
     pub at: At,
-    /// What was asked, as in `redeem`.
+    /// The command, such as `redeem`.
     pub command: String,
-    /// Whose request it was.
+    /// The credential that sent the request.
     pub credential: u32,
-    /// The name of that credential.
+    /// The name of the credential.
     pub credential_name: Option<String>,
     /// The request.
     pub request: Request,
-    /// For whom.
+    /// The client.
     pub client: Option<Client>,
-    /// The client's name.
+    /// The name of the client.
     pub client_name: Option<String>,
-    /// Where.
+    /// The club.
     pub club: Option<u32>,
-    /// The club's name.
+    /// The name of the club.
     pub club_name: Option<String>,
-    /// The code, as it is compared.
+    /// The code, in the form used for comparison.
     pub code: Option<String>,
-    /// The campaign that the request named, or that had the code.
+    /// The campaign named in the request, or the one that had the code.
     pub campaign: Option<u32>,
-    /// The campaign's name.
+    /// The name of the campaign.
     pub campaign_name: Option<String>,
-    /// The activation, top-up, payment or hold that the request named: its position.
+    /// The position of the activation, top-up, payment or hold named in the request.
     pub operation: Option<u64>,
-    /// The outcome, as in `code_exhausted`.
+    /// The outcome, such as `code_exhausted`.
     pub reason: String,
-    /// The condition that decided, as in `activated 1 of 1`.
+    /// The condition that caused the refusal, such as `activated 1 of 1`.
     pub decided: String,
-    /// What was answered. Of lists of codes there is their length.
+    /// The reply. Lists of codes are replaced by their length.
     #[schema(value_type = Value)]
     pub reply: serde_json::Value,
 }
@@ -76,43 +76,43 @@ pub struct Refusal {
 pub struct Attempt {
     /// When.
     pub at: At,
-    /// What was asked, as in `redeem`.
+    /// The command, such as `redeem`.
     pub command: String,
-    /// Whose request it was.
+    /// The credential that sent the request.
     pub credential: u32,
-    /// For whom.
+    /// The client.
     pub client: Option<Client>,
-    /// Where.
+    /// The club.
     pub club: Option<u32>,
-    /// The code, as it is compared.
+    /// The code, in the form used for comparison.
     pub code: Option<String>,
     /// The campaign that had the code.
     pub campaign: Option<u32>,
     /// The outcome.
     pub reason: String,
-    /// The condition that decided.
+    /// The condition that caused the refusal.
     pub decided: String,
 }
 
 /// A page of refusals.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Refusals {
-    /// The newest first. There may be none though a next page has some.
+    /// Newest first. Can be empty even if there is a next page.
     pub refusals: Vec<Refusal>,
-    /// The next page is of those before this position; none where this is the last.
+    /// The `before` of the next page; none on the last page.
     pub next: Option<u64>,
-    /// Refused attempts that left no record, the newest first, 100 at the most; on the first page alone. They are told beside the journal:
-    /// not all there ever were, and not as of its position.
+    /// Refused attempts without a record, newest first, at most 100; only on the first page. The engine reports them outside the
+    /// journal: the list may be incomplete, and is not as of a position.
     pub attempts: Vec<Attempt>,
-    /// What the refusals are as of.
+    /// What `refusals` is as of.
     pub as_of: AsOf,
 }
 
-/// A page of the refusals that pass a filter, without attempts: those of the commands that the caller sees.
+/// A page of the refusals that match a filter, of the commands that the caller sees, without `attempts`.
 ///
 /// # Errors
-/// When SQLite fails.
-pub fn list(view: &View<'_>, filter: &RefusalFilter, asked: Before, sees: &dyn Fn(&str) -> bool) -> rusqlite::Result<Refusals> {
+/// If SQLite fails.
+pub fn list(view: &View<'_>, filter: &RefusalFilter, before: Before, sees: &dyn Fn(&str) -> bool) -> rusqlite::Result<Refusals> {
     let none = || Refusals { refusals: Vec::new(), next: None, attempts: Vec::new(), as_of: view.as_of };
     let form = code_form(view.connection)?;
     let code = match filter.code.as_deref().map(|code| form.normalise(code)) {
@@ -130,7 +130,7 @@ pub fn list(view: &View<'_>, filter: &RefusalFilter, asked: Before, sees: &dyn F
         (None, None, None) => (OF_ALL, Vec::new()),
     };
     let mut statement = view.connection.prepare_cached(&select(which))?;
-    let bound = [Value::Integer(asked.bound())].into_iter().chain(bound);
+    let bound = [Value::Integer(before.bound())].into_iter().chain(bound);
     let rows = statement.query_map(params_from_iter(bound), |row| {
         let position = shown::whole(row, 0)?;
         // Before it is built: most of a page that is looked at may not be for the caller.
@@ -143,7 +143,7 @@ pub fn list(view: &View<'_>, filter: &RefusalFilter, asked: Before, sees: &dyn F
         let bytes = row.get_ref(14)?.as_bytes()?.len() + row.get_ref(15)?.as_bytes()?.len();
         Ok((position, Some((of_row(row)?, bytes))))
     })?;
-    let Page { rows: refusals, next } = page_within(rows, asked.limit, LOOKED_AT_MAX)?;
+    let Page { rows: refusals, next } = page_within(rows, before.limit, LOOKED_AT_MAX)?;
     Ok(Refusals { refusals, next, ..none() })
 }
 
@@ -153,7 +153,7 @@ pub(crate) const OF_CLIENT: &str = "r.client = ?2 AND r.position < ?1 ORDER BY r
 pub(crate) const OF_CODE: &str = "r.code = ?2 AND r.position < ?1 ORDER BY r.position DESC";
 pub(crate) const OF_CAMPAIGN: &str = "r.campaign = ?2 AND r.position < ?1 ORDER BY r.position DESC";
 
-/// Refusals with all the names that belong to them.
+/// Refusals with all related names.
 pub(crate) fn select(which: &str) -> String {
     format!(
         "SELECT r.position, r.at_ms, r.command, r.credential, credential.name, r.request, r.client, client.name, r.club, club.name, \

@@ -1,4 +1,4 @@
-//! A small read model with rows that were put there by hand, for the tests of what is read from it.
+//! A small handwritten read model for tests of queries.
 
 use rusqlite::Connection;
 use scrip_protocol::Position;
@@ -9,13 +9,13 @@ use crate::read_model::{AsOf, SCHEMA, VERSION, View};
 pub(crate) const POSITION: u64 = 2_000_000;
 /// The time of its batch: 2026-09-21T14:13:20Z.
 pub(crate) const NOW_MS: u64 = 1_790_000_000_000;
-/// The request of activation 101, which gateway 4 sent.
+/// The request of activation 101, sent by gateway 4.
 pub(crate) const REQUEST: &str = "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11";
-/// A client whose id is no number.
+/// A client whose id is not a number.
 pub(crate) const UUID_CLIENT: &str = "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c22";
 
-/// The roles of credentials 1 to 5, whose tokens are these words as well; 6 is an operator's that was revoked. Credentials 7 to 11 have the
-/// roles again, and learn no reasons.
+/// The roles of credentials 1 to 5, which are also their tokens; 6 is a revoked operator. Credentials 7 to 11 have the same
+/// roles, without reasons.
 const CREDENTIALS: [&str; 11] = [
     "operator",
     "marketing",
@@ -82,7 +82,7 @@ INSERT INTO activity VALUES (1, 1988823, 1, 1, 500, 0, 0), (1, 1988824, 1, 1, 50
 INSERT INTO campaign_club VALUES (1, 1, 2, 1000, 0, 0), (1, 2, 1, 500, 1, 500);
 ";
 
-/// Fills an empty database with it.
+/// Fills an empty database with the sample.
 pub(crate) fn fill(sqlite: &Connection) {
     empty(sqlite);
     sqlite.execute_batch(ROWS).expect("the rows fit the tables");
@@ -99,20 +99,20 @@ pub(crate) fn fill(sqlite: &Connection) {
     }
 }
 
-/// A read model to which nothing has come yet.
+/// A read model without records.
 pub(crate) fn empty(sqlite: &Connection) {
     sqlite.execute_batch(SCHEMA).expect("the tables can be made");
     sqlite.pragma_update(None, "user_version", VERSION).expect("it can be set");
     sqlite.execute("INSERT INTO cursor VALUES (1, 0, zeroblob(32), 0)", []).expect("the row fits the table");
 }
 
-/// Calls `look` with a view of it.
+/// Calls `look` with a view of the sample.
 #[track_caller]
 pub(crate) fn view<T>(look: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> T {
     view_at(NOW_MS, look)
 }
 
-/// The same at a later time, to which no record has come.
+/// The same at a later time without newer records.
 #[track_caller]
 pub(crate) fn view_at<T>(now_ms: u64, look: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> T {
     let sqlite = Connection::open_in_memory().expect("SQLite opens");
@@ -121,7 +121,7 @@ pub(crate) fn view_at<T>(now_ms: u64, look: impl FnOnce(&View<'_>) -> rusqlite::
     look(&View { connection: &sqlite, as_of, now_ms, requests_ms: NOW_MS }).expect("SQLite answers")
 }
 
-/// What SQLite would do for a query.
+/// The plan of SQLite for a query.
 pub(crate) fn plan(view: &View<'_>, query: &str) -> rusqlite::Result<Vec<String>> {
     let mut statement = view.connection.prepare(&format!("EXPLAIN QUERY PLAN {query}"))?;
     let mut rows = statement.raw_query();

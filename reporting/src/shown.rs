@@ -1,7 +1,8 @@
-//! How values leave: amounts as decimal texts of major units, times as RFC 3339 texts in UTC, ids of clients and requests as texts.
+//! Values as they appear in JSON: amounts as decimal strings in major units, times as RFC 3339 strings in UTC, ids of clients and
+//! requests as strings.
 //!
-//! In Rust they are the minor units and milliseconds of the tables; each of these types reads itself from a column and describes itself
-//! in the OpenAPI document. What is in a column and is not such a value is an error, never another value.
+//! In Rust they are the minor units and milliseconds of the tables. Each of these types can be read from a column and describes
+//! itself in the OpenAPI document. An invalid value in a column is an error, never another value.
 
 use jiff::Timestamp;
 use rusqlite::Row;
@@ -12,15 +13,15 @@ use utoipa::openapi::schema::{Schema, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-/// An amount in minor units; in JSON a text of major units, as in `5.00`.
+/// An amount in minor units; in JSON a string in major units, such as `5.00`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Amount(pub i64);
 
-/// A time in milliseconds since 1970; in JSON a text of RFC 3339 in UTC.
+/// A time in milliseconds since 1970; in JSON an RFC 3339 string in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At(pub u64);
 
-/// The id of a client, as the tables have it: an integer up to 2^63 - 1, otherwise a text.
+/// The id of a client as stored in the tables: an integer up to 2^63 - 1, otherwise a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client(pub ClientId);
 
@@ -28,7 +29,7 @@ pub struct Client(pub ClientId);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request(pub RequestId);
 
-/// What a column holds as JSON.
+/// A JSON value stored in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -56,17 +57,17 @@ impl Serialize for Request {
     }
 }
 
-/// For a field of minor units.
+/// Serializes a field in minor units.
 pub(crate) fn amount<S: Serializer>(minor: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     Amount(*minor).serialize(serializer)
 }
 
-/// For a field of milliseconds since 1970.
+/// Serializes a field in milliseconds since 1970.
 pub(crate) fn time<S: Serializer>(milliseconds: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     At(*milliseconds).serialize(serializer)
 }
 
-/// A time past the year 9999 cannot be written; the last that can be stands for it.
+/// RFC 3339 ends with the year 9999; later times are clamped to its last moment.
 fn timestamp(milliseconds: u64) -> Timestamp {
     i64::try_from(milliseconds).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX)
 }
@@ -126,23 +127,23 @@ impl<T: serde::de::DeserializeOwned> FromSql for Json<T> {
     }
 }
 
-/// A whole number from a column.
+/// An integer from a column.
 pub(crate) fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-/// A whole number from a column that may be empty.
+/// An integer from a nullable column.
 pub(crate) fn whole_or_none(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
     Ok(row.get::<_, Option<At>>(column)?.map(|At(number)| number))
 }
 
-/// A number to compare columns with: none of them is past what SQLite's integers hold.
+/// A number to compare columns with, clamped to the range of SQLite's integers.
 pub(crate) fn bound(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Describes a type that leaves as a text.
+/// Describes a type that is a string in JSON.
 macro_rules! a_text {
     ($name:ident, $description:literal, $with:expr) => {
         impl PartialSchema for $name {
@@ -160,7 +161,7 @@ a_text!(Amount, "An amount of the organisation's currency, in major units with t
     text.pattern(Some(r"^-?[0-9]+\.[0-9]{2}$")).examples(["5.00"])
 });
 a_text!(At, "A time, in UTC.", |text| text.format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))));
-a_text!(Client, "The id of a client: a decimal number without leading zeros, or a UUID in lower case with hyphens.", |text| text
+a_text!(Client, "The id of a client: a decimal number without leading zeros, or a lowercase UUID with hyphens.", |text| text
     .examples(["1042"]));
 a_text!(Request, "The id of a request.", |text| text.format(Some(SchemaFormat::Custom("uuid".into()))));
 

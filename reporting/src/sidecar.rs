@@ -1,4 +1,4 @@
-//! The sidecar as a process runs it: a folder taken, the journal followed, and what is asked answered over HTTP.
+//! The sidecar as a process runs it: locks its folder, follows the journal, and serves HTTP.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,31 +23,31 @@ use crate::standing::{Following, RequestClock, Standing};
 use crate::store::Store;
 use crate::watch::watch_engine;
 
-/// What a sidecar takes of connections: more than all its live streams, exports and waiting queries together.
+/// The limits on connections of a sidecar: above the total of its live streams, exports and waiting queries.
 pub const LISTENER_LIMITS: ListenerLimits =
     ListenerLimits { connections_max: 512, connections_per_address_max: 128, ..ListenerLimits::PROBES };
 
-/// Descriptors that a sidecar keeps for itself: three for each query and export that SQLite answers at once, and the runtime's.
+/// File descriptors reserved for the sidecar: three for each concurrent query and export of SQLite, and those of the runtime.
 pub const DESCRIPTORS_RESERVED: usize = 160;
 
-/// How a sidecar is to run.
+/// The settings of a sidecar.
 #[derive(Clone)]
 pub struct SidecarSettings {
     /// The engine, with a reporter's credential.
     pub dial: Dial,
-    /// The sidecar's own folder.
+    /// The sidecar's folder.
     pub store: PathBuf,
-    /// Where it answers HTTP (TCP).
+    /// The HTTP address (TCP).
     pub listen: SocketAddr,
-    /// What it takes of connections there.
+    /// The limits on connections to that address.
     pub connections: ListenerLimits,
-    /// The name under which the engine keeps the journal for it; none to take what there is.
+    /// The name of the sidecar as a journal reader; none to not register.
     pub reader: Option<String>,
-    /// Whether the read model is built anew, though there is one.
+    /// Whether to rebuild an existing read model.
     pub rebuild: bool,
 }
 
-/// Why a sidecar does not start, or ended.
+/// Why a sidecar does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum SidecarError {
     /// The read model.
@@ -57,17 +57,17 @@ pub enum SidecarError {
     #[error("the sidecar stopped")]
     Follow(#[from] FollowError),
     /// The tail, while a read model was built.
-    #[error("the read model was not built")]
+    #[error("building the read model failed")]
     Build(#[source] TailError),
-    /// The refused attempts that left no record.
-    #[error("the refused attempts that left no record")]
+    /// The refused attempts without a record.
+    #[error("the file of refused attempts")]
     Attempts(#[from] AttemptsError),
     /// The address.
     #[error("listening on {address} (TCP)")]
     Listen {
-        /// Which.
+        /// The address.
         address: SocketAddr,
-        /// What is wrong with it.
+        /// The error.
         source: std::io::Error,
     },
 }
@@ -82,11 +82,11 @@ pub struct Sidecar {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Builds the read model of a folder anew, from the engine's journal as far as it goes now. `progress` is told the positions.
+/// Rebuilds the read model of a folder from the engine's journal up to its current end. Calls `progress` with each position.
 ///
 /// # Errors
-/// When the engine cannot be reached, does not keep its journal from the beginning on, or the read model cannot be written. The one that was
-/// there is there still.
+/// If the engine cannot be reached, no longer has the beginning of its journal, or the read model cannot be written. The old read
+/// model is unchanged then.
 pub async fn rebuild(dial: Dial, store: &Store, progress: &mut (dyn FnMut(Position) + Send)) -> Result<Position, SidecarError> {
     let mut building = store.build()?;
     let mut tailing = Tailing::resume(dial, building.cursor(), false).await.map_err(SidecarError::Build)?;
@@ -98,11 +98,11 @@ pub async fn rebuild(dial: Dial, store: &Store, progress: &mut (dyn FnMut(Positi
 }
 
 impl Sidecar {
-    /// Takes the folder, builds the read model anew where it is of another version or that is asked for, and follows the engine. Must be
-    /// called on a runtime with several threads.
+    /// Locks the folder, rebuilds the read model if it has another version or the settings require it, and follows the engine.
+    /// Must be called on a multi-threaded runtime.
     ///
     /// # Errors
-    /// When the folder or the address cannot be had, or a read model that must be built cannot be.
+    /// If the folder or the address is not available, or building the read model fails.
     pub async fn start(settings: SidecarSettings, progress: &mut (dyn FnMut(Position) + Send)) -> Result<Sidecar, SidecarError> {
         let store = Store::open(&settings.store)?;
         let opened = if settings.rebuild { None } else { ReadModel::open(&store.read_model())? };
@@ -113,11 +113,11 @@ impl Sidecar {
                     tracing::warn!(
                         file = %store.read_model().display(),
                         version = VERSION,
-                        "the tables of the read model are of another version than this program's; rebuilding them from the journal"
+                        "the tables of the read model have another version than this program's; rebuilding them from the journal"
                     );
                 }
                 rebuild(settings.dial.clone(), &store, progress).await?;
-                ReadModel::open(&store.read_model())?.expect("it was just built, and is of this version")
+                ReadModel::open(&store.read_model())?.expect("it was just built with this version")
             }
         };
         let cursor = model.cursor();
@@ -140,7 +140,7 @@ impl Sidecar {
         let router = http::router(api).merge(probes(&watched));
         let stopped = {
             let mut stopping = stopping.clone();
-            // An error is that nobody is left to say so.
+            // An error means that the sender is gone, which stops it too.
             async move { drop(stopping.wait_for(|stop| *stop).await) }
         };
         let serving = tokio::spawn(listener::serve(listener, router, settings.connections, stopped));
@@ -150,34 +150,34 @@ impl Sidecar {
         ];
         let following = tokio::spawn(async move {
             let ended = follow(settings.dial, model, standing, stopping).await;
-            // The folder is another's when nothing is written to it any more.
+            // Unlock the folder only when nothing writes to it.
             drop(store);
             ended
         });
         Ok(Sidecar { address, standing: watched, stop, following, serving, tasks })
     }
 
-    /// Where it answers HTTP.
+    /// The HTTP address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How far it has come.
+    /// The progress of the read model.
     pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.clone()
     }
 
-    /// Resolves when it has halted; why is what [`Sidecar::stop`] returns.
+    /// Resolves when the follower has halted; [`Sidecar::stop`] returns the reason.
     pub async fn halted(&self) {
         let mut standing = self.standing.clone();
-        // An error is that the follower has ended.
+        // An error means that the follower has ended.
         let _ = standing.wait_for(|standing| matches!(standing.following, Following::Halted(_))).await;
     }
 
-    /// Ends it: what had come is applied, and responses in progress have the listener's time to end.
+    /// Stops the sidecar: applies the batches received, and gives responses in progress the listener's time to end.
     ///
     /// # Errors
-    /// Why it had halted.
+    /// The reason if it had halted.
     pub async fn stop(self) -> Result<(), SidecarError> {
         self.stop.send_replace(true);
         for task in self.tasks {
@@ -196,7 +196,7 @@ fn probes(standing: &watch::Receiver<Standing>) -> axum::Router {
     scrip_web::probes::router(readiness, move || sidecar_metrics::text(&counted.borrow().clone()))
 }
 
-/// Refused attempts as the HTTP interface asks for them. Of which campaign one was is not known.
+/// Queries refused attempts for the HTTP interface. Their campaigns are unknown, so a filter by campaign finds none.
 fn found_in(attempts: &Arc<Attempts>) -> http::Attempts {
     let attempts = Arc::clone(attempts);
     Arc::new(move |filter: &RefusalFilter, form: CodeForm, limit| {
@@ -208,7 +208,7 @@ fn found_in(attempts: &Arc<Attempts>) -> http::Attempts {
             (None, None, None) => AttemptsOf::Anybody,
         };
         let found = attempts.find(of, None, limit).unwrap_or_else(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "refused attempts cannot be read");
+            tracing::error!(error = &error as &dyn std::error::Error, "reading refused attempts failed");
             AttemptsPage { attempts: Vec::new(), before: None, lost: 0 }
         });
         let wanted = code.and_then(Result::ok);
@@ -233,7 +233,7 @@ fn shown(kept: KeptAttempt) -> Attempt {
 
 async fn keep_attempts(dial: Dial, attempts: Arc<Attempts>, stop: watch::Receiver<bool>) {
     if let Err(error) = follow_attempts(dial, attempts, stop).await {
-        tracing::error!(error = &error as &dyn std::error::Error, "refused attempts that leave no record are not kept any more");
+        tracing::error!(error = &error as &dyn std::error::Error, "refused attempts without a record are no longer stored");
     }
 }
 
@@ -249,8 +249,8 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(30);
 
-    /// A stop cuts nobody who reads: a response that is larger than what sockets hold, of which its reader has the head when the sidecar is
-    /// stopped, arrives whole.
+    /// A stop does not cut off an active reader: a response larger than the socket buffers, whose head was already read when the
+    /// sidecar stops, arrives complete.
     #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
     async fn a_response_in_progress_is_whole_after_a_stop() {
         let folder = tempfile::tempdir().expect("a folder can be made");

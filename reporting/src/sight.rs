@@ -1,4 +1,4 @@
-//! What each caller sees of records, changes and refusals (Z9, Z15): what the commands of its role would show it, and no more.
+//! The records, changes and refusals that a caller may see (Z9, Z15): those that the commands of its role would show it.
 //!
 //! Routes admit roles; within a route that several roles share, [`Sight`] decides row by row. A row is about one [`Subject`]. A
 //! credential without reasons (`scrip token add --no-reasons`) sees every refused code alike, as the engine answers it: no
@@ -13,18 +13,18 @@ use crate::history::operations::{Operation, Operations};
 use crate::refusals::{Attempt, Refusal};
 use crate::search::{CodeFound, RequestFound};
 
-/// What a record or a refusal is about.
+/// The subject of a record or a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// Activations, their refunds, and holds.
     Uses,
     /// Refused attempts at codes.
     CodeAttempts,
-    /// Clients, top-ups, bonuses and spending, refused attempts at them included.
+    /// Clients, top-ups, bonuses and spending, including refused attempts at them.
     Clients,
-    /// Campaigns, codes, clubs, groups and rules, refused attempts at them included.
+    /// Campaigns, codes, clubs, groups and rules, including refused attempts at them.
     Campaigns,
-    /// Credentials, settings and journal readers, refused attempts at them included.
+    /// Credentials, settings and journal readers, including refused attempts at them.
     Access,
 }
 
@@ -32,7 +32,7 @@ impl Subject {
     /// Every subject.
     pub const ALL: [Subject; 5] = [Subject::Uses, Subject::CodeAttempts, Subject::Clients, Subject::Campaigns, Subject::Access];
 
-    /// What it is called in the documentation.
+    /// The words for it in the documentation.
     pub const fn words(self) -> &'static str {
         match self {
             Subject::Uses => "activations, holds, refunds of activations",
@@ -43,7 +43,7 @@ impl Subject {
         }
     }
 
-    /// The roles that see it. A gateway sees its own requests alone, whatever they are about.
+    /// The roles that see it. A gateway sees only its own requests, whatever their subject.
     pub const fn roles(self) -> &'static [Role] {
         match self {
             Subject::Uses | Subject::Campaigns => &[Role::Marketing, Role::Reporter, Role::Operator],
@@ -52,8 +52,8 @@ impl Subject {
         }
     }
 
-    /// The subject of a kind of record, by its word; none for one that is not known here, and for a refused command, whose
-    /// subject follows from the command.
+    /// The subject of a kind of record, by its word; none for an unknown kind, and for a refused command, whose subject follows
+    /// from the command.
     pub fn of_record(word: &str) -> Option<Subject> {
         Some(match word {
             "activation" | "code-held" | "hold-confirmed" | "hold-released" | "activation-refunded" => Subject::Uses,
@@ -68,7 +68,7 @@ impl Subject {
         })
     }
 
-    /// The subject of refused attempts at a command, by its word.
+    /// The subject of refused attempts at a command, by the word of the command.
     pub fn of_command(word: &str) -> Option<Subject> {
         let kind = Kind::ALL.iter().find(|kind| kind.word() == word)?;
         Some(match kind {
@@ -126,34 +126,34 @@ impl Subject {
     }
 }
 
-/// What a caller sees.
+/// What a caller may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sight {
     /// The caller's credential.
     pub credential: u32,
     /// Its role.
     pub role: Role,
-    /// Whether it learns why a code is refused.
+    /// Whether the caller learns why a code is refused.
     pub reasons: bool,
 }
 
 impl Sight {
-    /// What this caller sees.
+    /// What a caller may see.
     pub fn of(caller: &Caller) -> Sight {
         Sight { credential: caller.credential, role: caller.role, reasons: caller.reasons }
     }
 
-    /// Whether the role sees a subject. What is not known here is for those who see everything.
+    /// Whether the role sees a subject. An unknown subject is visible only to roles that see everything.
     pub fn sees(self, subject: Option<Subject>) -> bool {
         subject.unwrap_or(Subject::Access).roles().contains(&self.role)
     }
 
-    /// Whether it sees the codes and activations of campaigns.
+    /// Whether the role sees the codes and activations of campaigns.
     pub fn sees_codes(self) -> bool {
         self.sees(Some(Subject::Campaigns)) && self.sees(Some(Subject::Uses))
     }
 
-    /// A refusal as it sees it; none where it does not.
+    /// A refusal as the caller sees it; none if hidden.
     pub fn refusal(self, refusal: Refusal) -> Option<Refusal> {
         if !self.sees(Subject::of_command(&refusal.command)) {
             return None;
@@ -168,12 +168,12 @@ impl Sight {
         })
     }
 
-    /// The refusals that it sees, as it sees them.
+    /// The visible refusals, as the caller sees them.
     pub fn refusals(self, refusals: Vec<Refusal>) -> Vec<Refusal> {
         refusals.into_iter().filter_map(|refusal| self.refusal(refusal)).collect()
     }
 
-    /// The attempts without a record that it sees, as it sees them.
+    /// The visible attempts without a record, as the caller sees them.
     pub fn attempts(self, attempts: Vec<Attempt>) -> Vec<Attempt> {
         let seen = attempts.into_iter().filter(|attempt| self.sees(Subject::of_command(&attempt.command)));
         let shown = seen.map(|attempt| {
@@ -186,7 +186,7 @@ impl Sight {
         shown.collect()
     }
 
-    /// A client's operations as it sees them: all of them (B5), without reasons where it learns none.
+    /// The operations of a client as the caller sees them: all of them (B5), without reasons if the credential has none.
     pub fn operations(self, page: Operations) -> Operations {
         let seen = page.operations.into_iter().filter_map(|operation| match operation {
             Operation::Refusal(refusal) => self.refusal(refusal).map(Operation::Refusal),
@@ -195,13 +195,13 @@ impl Sight {
         Operations { operations: seen.collect(), ..page }
     }
 
-    /// What became of a code, as it sees it; none where what it sees is nothing.
+    /// The history of a code as the caller sees it; none if all of it is hidden.
     pub fn code(self, found: CodeFound) -> Option<CodeFound> {
         let found = CodeFound { refusals: self.refusals(found.refusals), ..found };
         (!found.campaigns.is_empty() || !found.refusals.is_empty()).then_some(found)
     }
 
-    /// What became of a request, as it sees it; none where the request is not for it to see.
+    /// The history of a request as the caller sees it; none if the caller may not see the request.
     pub fn request(self, mut found: RequestFound) -> Option<RequestFound> {
         let text = |did: &crate::search::Did, name: &str| did.fields.get(name).and_then(Value::as_str).map(str::to_owned);
         let refused = found.did.iter().find(|did| did.what == "refusal").and_then(|did| text(did, "command"));
@@ -225,7 +225,7 @@ impl Sight {
             };
             let Some(fields) = did.fields.as_object_mut() else { continue };
             if self.role == Role::Gateway {
-                // A gateway's reply has neither where a code stands in its list nor how often it was used.
+                // The reply to a gateway has neither the slot of a code nor how often it was used.
                 fields.retain(|name, _| name != "slot" && name != "nth");
             }
             if !names_campaign {
@@ -240,24 +240,24 @@ impl Sight {
         Some(found)
     }
 
-    /// Whether it sees the campaign of a refusal. The campaign tells whether the code exists: only callers with reasons see it, and
-    /// only if the engine looked the code up, so that the guard charged a failed attempt.
+    /// Whether the caller sees the campaign of a refusal. The campaign reveals whether the code exists: only callers with reasons
+    /// see it, and only if the engine looked the code up and counted a failed attempt.
     fn names_campaign(self, command: &str, reason: &str) -> bool {
         match Kind::ALL.iter().find(|kind| kind.word() == command) {
             Some(Kind::Redeem | Kind::Hold | Kind::Check) => self.reasons && RedeemOutcome::FAILED_ATTEMPTS.contains(&reason),
-            // It is the campaign of a hold of the caller's own.
+            // The hold, and so its campaign, is the caller's own.
             Some(Kind::Confirm) => self.reasons,
             Some(_) | None => true,
         }
     }
 
-    /// What it sees in the place of a reason, where it does not see that.
+    /// What the caller sees instead of a reason that is hidden.
     fn hides(self, command: &str, reason: &str) -> Option<Uniform> {
         if self.reasons { None } else { Uniform::of(command, reason) }
     }
 }
 
-/// What a refused code looks like to a caller without reasons: the answer that the engine gave it.
+/// A refused code as a caller without reasons sees it: as the engine replied.
 struct Uniform {
     reason: String,
     decided: String,
@@ -265,10 +265,10 @@ struct Uniform {
 }
 
 impl Uniform {
-    /// The uniform answer of a command, where the reason says something about a code.
+    /// The uniform reply to a command, if the reason reveals something about a code.
     fn of(command: &str, reason: &str) -> Option<Uniform> {
         const NOT: RedeemOutcome = RedeemOutcome::NotAccepted;
-        // The other words say nothing about a code: it was taken, or the request could not be one for a code.
+        // The other outcomes reveal nothing about a code: it was accepted, or the request did not get as far as a code.
         let about_a_code = RedeemOutcome::FAILED_ATTEMPTS.contains(&reason);
         let kind = Kind::ALL.iter().find(|kind| kind.word() == command);
         let (reason, words, reply) = match kind {
@@ -294,7 +294,7 @@ mod tests {
 
     use super::*;
 
-    /// Z15: every kind of record is about something, so that no record is hidden because nobody thought of it.
+    /// Z15: every kind of record has a subject, so that no new kind is hidden by oversight.
     #[test]
     fn every_record_has_a_subject() {
         for word in (0..u16::MAX).filter_map(Record::word_of).filter(|word| !["refused", "request-refused"].contains(word)) {
@@ -309,14 +309,14 @@ mod tests {
         for role in [Role::Cashier, Role::Marketing, Role::Reporter, Role::Operator] {
             let sight = Sight { credential: 1, role, reasons: true };
             for kind in Kind::ALL.iter().filter(|kind| kind.roles().contains(&role)) {
-                // Clubs and groups are listed to everybody; what staff changed of them is not.
+                // Every role can list clubs and groups, but not see their changes.
                 let is_list = matches!(kind, Kind::ListClubs | Kind::ListGroups);
                 assert!(is_list || sight.sees(Subject::of_command(kind.word())), "{role} {}", kind.word());
             }
         }
     }
 
-    /// Z9: whatever the reason is, the same is seen; what is the caller's own mistake is told.
+    /// Z9: a caller without reasons sees the same for every reason, but does see its own mistakes.
     #[test]
     fn reasons_about_a_code_look_alike() {
         for command in ["redeem", "hold", "check"] {

@@ -1,62 +1,63 @@
-//! How far the read model has come, for those who wait for it or watch it.
+//! The progress of the read model, for callers that wait for a position or monitor the lag.
 
 use std::time::{Duration, Instant};
 
 use scrip_protocol::Position;
 
-/// How far the read model has come, and where the engine is. Told through a `tokio::sync::watch` channel.
+/// The positions of the read model and the engine, published through a `tokio::sync::watch` channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// The newest record in the read model; it can be read.
+    /// The newest record that can be read from the read model.
     pub applied: Position,
     /// The time of its batch, in milliseconds since 1970.
     pub applied_ms: u64,
-    /// The newest record of these that says anything but how far readers of the journal are.
+    /// The newest of these records that is not only about the positions of journal readers.
     pub changed: Position,
-    /// The newest durable record of the engine, as it last said.
+    /// The engine's newest durable record, as last reported.
     pub newest: Option<Newest>,
-    /// The newest time of the engine at which it had no durable record that is missing here, in milliseconds since 1970. It goes on while no
-    /// record comes, and goes back where the engine's clock was ahead and was set right.
+    /// The newest engine time at which no durable record was missing here, in milliseconds since 1970. It advances while no
+    /// records arrive, and goes back if the engine's clock was ahead and was corrected.
     pub engine_ms: u64,
-    /// By what time the engine judges how old a request id is.
+    /// The time by which the engine judges the age of a request id.
     pub requests: RequestClock,
-    /// What the follower is doing.
+    /// The state of the follower.
     pub following: Following,
 }
 
-/// What the engine last said of its journal.
+/// The engine's last report about its journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Newest {
     /// The newest durable record.
     pub position: Position,
-    /// The engine's time at the moment of saying so, in milliseconds since 1970.
+    /// The engine's time at the moment of the report, in milliseconds since 1970.
     pub now_ms: u64,
-    /// The time by which the engine judged then how old a request id is, in milliseconds since 1970. It may be behind the engine's time.
+    /// The time by which the engine then judged the age of a request id, in milliseconds since 1970. It may be behind the
+    /// engine's time.
     pub requests_ms: u64,
 }
 
-/// What the follower is doing.
+/// The state of the follower.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Following {
-    /// It has no connection, for this reason, and tries again.
+    /// Not connected, for this reason; it keeps retrying.
     Apart(String),
-    /// It is connected and applies what comes.
+    /// Connected, and applying batches as they arrive.
     Tailing,
-    /// It cannot go on, for this reason: somebody has to decide.
+    /// Stopped, for this reason; an operator must decide.
     Halted(String),
 }
 
-/// How far behind the read model is.
+/// The lag of the read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lag {
     /// In records.
     pub records: u64,
-    /// In milliseconds: how old what is missing is at the most. 0 where nothing is missing.
+    /// In milliseconds: the maximum age of the oldest missing record. 0 if none is missing.
     pub milliseconds: u64,
 }
 
 impl Standing {
-    /// The engine has reported how far its journal goes. Returns whether that is news.
+    /// Takes a report of the engine. Returns whether anything changed.
     pub fn report(&mut self, newest: Newest) -> bool {
         self.requests.report(newest);
         // Reports arrive in the order in which the engine made them, so an earlier time means that its clock went back.
@@ -67,13 +68,13 @@ impl Standing {
         self.newest.replace(newest) != Some(newest)
     }
 
-    /// Batches were applied up to a position, of a time.
+    /// Notes that batches were applied up to a position and its time.
     pub fn apply(&mut self, position: Position, time_ms: u64) {
         (self.applied, self.applied_ms) = (position, time_ms);
         self.requests.apply(time_ms);
     }
 
-    /// How far behind the read model is, as far as is known: nothing until the engine was reached.
+    /// The lag of the read model; none until the engine was reached.
     pub fn lag(&self) -> Option<Lag> {
         let newest = self.newest?;
         let records = newest.position.0.saturating_sub(self.applied.0);
@@ -82,26 +83,27 @@ impl Standing {
     }
 }
 
-/// For how long a report of the engine's clock is taken for the present: some reports may fail to come.
+/// For how long a report of the engine's clock is valid: some reports may fail to arrive.
 const REPORT_MAX: Duration = Duration::from_secs(5);
 
-/// By what time the engine judges how old a request id is, as far as the read model covers it.
+/// The time by which the engine judges the age of a request id, as far as the read model covers it.
 ///
-/// The engine refuses an id that is older than the window by its machine's clock, and that may be far behind the time of records, after it was
-/// ahead and was set back. So neither the time of the newest record nor the engine's time says that an id is too old. A report of the clock
-/// does, once a record of a later time than the engine had then is applied: by then every record is applied that was decided before.
-/// The clock may have been set back since, so that the latest report counts as well, and none that is older than `REPORT_MAX`.
+/// The engine refuses an id that is older than the idempotency window by its machine's clock. That clock may be far behind the
+/// time of records, after it was ahead and was set back. So neither the time of the newest record nor the engine's time shows
+/// that an id is too old. A report of the clock does, once a record with a later time than the engine's at the report is applied:
+/// then every record decided before the report is applied too. The clock may have been set back since, so the latest report
+/// limits the time as well, and no report older than `REPORT_MAX` counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RequestClock {
-    /// The time that is covered.
+    /// The covered time.
     covered_ms: Option<u64>,
-    /// Reports of which it is not yet known: the earliest and the latest.
+    /// Reports that are not covered yet: the earliest and the latest.
     pending: Option<(Newest, Newest)>,
     reported: Option<(Instant, u64)>,
 }
 
 impl RequestClock {
-    /// One that covers a time for a while.
+    /// A clock that covers a time for a while.
     #[cfg(test)]
     pub(crate) fn covering(covered_ms: u64) -> RequestClock {
         let reported = Some((Instant::now() + Duration::from_secs(3_600), covered_ms));
@@ -125,8 +127,8 @@ impl RequestClock {
         }
     }
 
-    /// The time by which the engine refuses ids as too old, while every record of an id that it accepted before is in the read model. 0 while none
-    /// is known.
+    /// A time by which the engine refuses ids as too old, such that every record of an id that it accepted before is in the read
+    /// model. 0 while none is known.
     pub fn covered_ms(&self) -> u64 {
         let is_recent = |(at, _): &(Instant, u64)| at.elapsed() <= REPORT_MAX;
         let reported = self.reported.filter(is_recent);
@@ -144,7 +146,7 @@ mod tests {
         Newest { position: Position(1), now_ms, requests_ms }
     }
 
-    /// What the engine's clock shows is covered once a record is applied that was decided after it was read.
+    /// A report of the engine's clock is covered once a record is applied that was decided after the report.
     #[test]
     fn a_clock_is_covered_when_a_later_record_is_applied() {
         let mut clock = RequestClock::default();
@@ -152,10 +154,10 @@ mod tests {
         assert_eq!(clock.covered_ms(), 0, "nothing was reported");
         clock.report(report(20, 20));
         clock.apply(20);
-        assert_eq!(clock.covered_ms(), 0, "a record of that time may have been decided before");
+        assert_eq!(clock.covered_ms(), 0, "a record with that time may have been decided before");
         clock.apply(21);
         assert_eq!(clock.covered_ms(), 20);
-        // A read model that is behind catches up with the earliest report.
+        // A lagging read model first covers the earliest report.
         for now_ms in [30, 40, 50] {
             clock.report(report(now_ms, now_ms));
         }
@@ -165,7 +167,7 @@ mod tests {
         assert_eq!(clock.covered_ms(), 50);
     }
 
-    /// A clock that was ahead and is set back counts from the first report of it, whatever the time of records is.
+    /// A clock that was ahead and is set back counts from its first report, whatever the time of records.
     #[test]
     fn a_clock_that_was_set_back_covers_no_later_time_than_it_shows() {
         let mut clock = RequestClock::default();
@@ -182,7 +184,7 @@ mod tests {
         assert_eq!(clock.covered_ms(), 7);
     }
 
-    /// Later times of a clock that was set back are covered once a record is applied that was decided after the clock was read.
+    /// Later times of a clock that was set back are covered once a record is applied that was decided after the report.
     #[test]
     fn later_times_of_a_clock_that_was_set_back_are_covered_by_a_later_record() {
         let mut clock = RequestClock::default();
@@ -191,12 +193,12 @@ mod tests {
         clock.apply(wrong + 1);
         clock.report(report(wrong + 2, 5));
         clock.report(report(wrong + 3, 7));
-        assert_eq!(clock.covered_ms(), 5, "what was executed in between may be missing");
+        assert_eq!(clock.covered_ms(), 5, "requests executed in between may be missing");
         clock.apply(wrong + 4);
         assert_eq!(clock.covered_ms(), 7);
     }
 
-    /// Without a recent report nothing is covered: the clock may have been set back since.
+    /// Without a recent report, nothing is covered: the clock may have been set back since.
     #[test]
     fn without_a_recent_report_nothing_is_covered() {
         let recent = RequestClock::covering(20);

@@ -1,13 +1,13 @@
-//! The sidecar's folder: what is in it, who has it, and how a read model is built anew.
+//! The sidecar's folder: its files, its lock, and the rebuild of a read model.
 //!
 //! ```text
 //! lock                      held by the sidecar that runs here
 //! read-model.sqlite         the read model, with -wal and -shm beside it while it is open
-//! read-model.sqlite.new     one being built; what is left of it after a crash is thrown away
-//! attempts.sqlite           refused attempts that left no record
+//! read-model.sqlite.new     one being built; discarded after a crash
+//! attempts.sqlite           refused attempts without a record
 //! ```
-//! The folder has mode 0700 and its files 0600, whatever they had before: they hold codes and the data of players.
-//! All of it may be deleted while no sidecar runs: the read model is built again from the journal, and the attempts are hearsay.
+//! The folder always gets mode 0700 and its files 0600: they contain codes and the data of players. All of it can be deleted
+//! while no sidecar runs: the read model is rebuilt from the journal, and the attempts are not durable data.
 
 use std::fs::{self, File};
 use std::io;
@@ -25,32 +25,32 @@ const NEW: &str = "read-model.sqlite.new";
 const ATTEMPTS: &str = "attempts.sqlite";
 const LOCK: &str = "lock";
 
-/// How many bytes of batches a read model that is being built is given at once, at the most.
+/// The maximum size of the batches applied at once to a read model that is being built, in bytes.
 const BYTES_AT_ONCE: usize = 64 << 20;
 
-/// The folder, locked: one sidecar has it.
+/// The locked folder: one sidecar uses it at a time.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
     _lock: File,
 }
 
-/// Where the read model of a folder is, for those who only read it.
+/// The path of the read model of a folder, for programs that only read it.
 pub fn read_model_path(dir: &Path) -> PathBuf {
     dir.join(READ_MODEL)
 }
 
 impl Store {
-    /// Takes a folder, and makes it if it is not there. Nobody but its owner may use it from then on.
+    /// Locks a folder, creating it if needed, and restricts it to its owner.
     ///
     /// # Errors
-    /// When another process has it, it cannot be made, or it belongs to somebody else.
+    /// If another process has locked it, it cannot be created, or it belongs to another user.
     pub fn open(dir: &Path) -> Result<Store, ReadModelError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| ReadModelError::File { path, source }
         };
-        // A folder may be on another disk, behind a link that only its owner can have made.
+        // The folder may be on another disk, behind a link that only its owner can have created.
         let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
         private::folder(&real).map_err(failed(dir))?;
         let path = dir.join(LOCK);
@@ -66,24 +66,24 @@ impl Store {
         Ok(store)
     }
 
-    /// The read model's file.
+    /// The path of the read model.
     pub fn read_model(&self) -> PathBuf {
         read_model_path(&self.dir)
     }
 
-    /// The file of the attempts that left no record.
+    /// The path of the refused attempts without a record.
     pub fn attempts(&self) -> PathBuf {
         self.dir.join(ATTEMPTS)
     }
 
-    /// Begins a read model beside the one that is there, which stays until [`Building::finish`].
+    /// Begins to build a read model beside the current one, which stays until [`Building::finish`].
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// If it cannot be created.
     pub fn build(&self) -> Result<Building<'_>, ReadModelError> {
         let path = self.dir.join(NEW);
         remove(&path)?;
-        let model = ReadModel::open(&path)?.expect("a read model that was just begun is of this version");
+        let model = ReadModel::open(&path)?.expect("a new read model has this version");
         Ok(Building { store: self, model, waiting: Vec::new(), bytes: 0, records: 0 })
     }
 }
@@ -98,12 +98,12 @@ pub struct Building<'a> {
 }
 
 impl Building<'_> {
-    /// How far it has come, with what is waiting to be applied.
+    /// Its position, including the batches waiting to be applied.
     pub fn cursor(&self) -> ChainEnd {
         self.model.cursor()
     }
 
-    /// Begins with a snapshot that stands at `end`: see [`ReadModel::seed`]. Before any batch.
+    /// Begins with a snapshot that ends at `end`: see [`ReadModel::seed`]. Call it before any batch.
     ///
     /// # Errors
     /// As [`ReadModel::seed`].
@@ -115,7 +115,7 @@ impl Building<'_> {
         self.model.seed(end, fill)
     }
 
-    /// Takes the next batch.
+    /// Adds the next batch.
     ///
     /// # Errors
     /// As [`ReadModel::apply`].
@@ -133,10 +133,10 @@ impl Building<'_> {
         Ok(())
     }
 
-    /// Puts it in the place of the one that was there. Returns up to which record it goes.
+    /// Replaces the current read model. Returns the position of the last record.
     ///
     /// # Errors
-    /// When it cannot be written or renamed. The one that was there is there still.
+    /// If it cannot be written or renamed. The old read model is unchanged then.
     pub fn finish(mut self) -> Result<Position, ReadModelError> {
         self.apply()?;
         let position = self.model.cursor().position;
@@ -144,7 +144,7 @@ impl Building<'_> {
         let (new, path) = (self.store.dir.join(NEW), self.store.read_model());
         let failed = |source| ReadModelError::File { path: path.clone(), source };
         File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
-        // Without its log first: a log beside another file than its own would be taken for that file's.
+        // The old log is removed first: SQLite would take it for the log of the new file.
         remove_beside(&path)?;
         fs::rename(&new, &path).map_err(failed)?;
         remove_beside(&new)?;
@@ -153,7 +153,7 @@ impl Building<'_> {
     }
 }
 
-/// Removes a database that nobody has open, with what stands beside it.
+/// Removes a database that is not open, with the files that belong to it.
 fn remove(path: &Path) -> Result<(), ReadModelError> {
     remove_file(path)?;
     remove_beside(path)

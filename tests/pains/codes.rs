@@ -22,7 +22,7 @@ async fn pain_12_a_code_is_used_however_its_letters_are_typed() {
     }
 }
 
-/// Pain 13: spaces that came along when a code was pasted broke it.
+/// Pain 13: spaces pasted along with a code made it invalid.
 #[tokio::test(flavor = "multi_thread")]
 async fn pain_13_white_space_around_a_pasted_code_does_not_matter() {
     let (_server, operator, arena) = begin().await;
@@ -44,7 +44,7 @@ async fn pain_14_a_code_belongs_to_one_campaign_and_a_refusal_saves_nothing() {
     let refused = create(&operator, terms("Second", Some(1), 100), &["NEW", "mine"], OnConflict::Reject).await;
     let CreateCampaignOutcome::Conflicts(lines) = &refused else { panic!("{refused}") };
     assert_eq!((lines[0].line, lines[0].why), (2, LineVerdict::HeldBy(first)));
-    // Nothing of it was saved: neither the campaign, nor the code that was free.
+    // Nothing was saved: neither the campaign nor the code that was free.
     let free = |codes: &[&str]| CheckFree { codes: codes.iter().collect() };
     let verdicts = operator.call(RequestId(0), &free(&["NEW", "MINE"])).await.expect("a reply");
     let CheckFreeOutcome::Checked { codes, .. } = verdicts else { panic!("a check can have two codes") };

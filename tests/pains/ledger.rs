@@ -278,7 +278,7 @@ async fn pain_28_a_tenth_is_a_tenth_and_a_half_is_rounded_away_from_zero() {
     assert_eq!(credited(&operator, &gateway, arena, half, &[777]).await, [100], "the difference is nothing, and a half is one");
     // Three times a third is a whole: nothing is rounded on the way.
     assert_eq!(credited(&operator, &gateway, arena, "{{topupAmountMajor}} / 3 * 3 - 0.5", &[10_000]).await, [10_000]);
-    // Negative results are rounded away from zero as well, and credit nothing.
+    // Negative results are rounded away from zero too, and credit nothing.
     assert_eq!(credited(&operator, &gateway, arena, "{{topupAmountMajor}} * 0 - 0.5", &[10_000]).await, [0]);
     audited(&server).await;
 }

@@ -1,6 +1,6 @@
 //! Who calls, by bearer token, and what the role permits (Z15).
 //!
-//! Tokens are those of the engine. An [`Authority`] looks them up, by their hashes.
+//! Tokens are the engine's. An [`Authority`] looks them up by their hashes.
 
 use std::future::Future;
 
@@ -9,32 +9,32 @@ use scrip_protocol::Role;
 
 use crate::problem::{Kind, Problem};
 
-/// A token's hash: the token itself is not kept.
+/// The hash of a token; the token itself is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token([u8; 32]);
 
-/// Who calls.
+/// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The credential.
     pub credential: u32,
     /// Its role.
     pub role: Role,
-    /// Whether it learns why a code is refused.
+    /// Whether the caller learns why a code is refused.
     pub reasons: bool,
 }
 
-/// What knows callers: the state of an interface's routes.
+/// Authenticates callers: the state of an interface's routes.
 pub trait Authority: Send + Sync {
-    /// Who calls.
+    /// Authenticates the holder of a token.
     ///
     /// # Errors
-    /// When nobody does whose role is one of these, or it cannot be found out.
+    /// If the token is missing or invalid, its role is not one of these, or the lookup fails.
     fn authenticate(&self, token: Option<Token>, roles: &'static [Role]) -> impl Future<Output = Result<Caller, Problem>> + Send;
 }
 
 impl Token {
-    /// The token that headers carry; none where there is none, or more than one, or something else.
+    /// The bearer token in the headers; none if it is missing or repeated, or uses another scheme.
     pub fn of(headers: &HeaderMap) -> Option<Token> {
         let mut all = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(one), None) = (all.next(), all.next()) else { return None };
@@ -43,28 +43,28 @@ impl Token {
         (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then(|| Token(*blake3::hash(token).as_bytes()))
     }
 
-    /// The hash, as the journal has it.
+    /// The hash, as stored in the journal.
     pub fn hash(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
 impl Caller {
-    /// The caller, where its role is one of these.
+    /// The caller, if its role is one of these.
     ///
     /// # Errors
-    /// When it is another.
+    /// If it has another role.
     pub fn permitted(self, roles: &[Role]) -> Result<Caller, Problem> {
         let role = self.role;
         if roles.contains(&role) {
             return Ok(self);
         }
         let permitted: Vec<_> = roles.iter().map(|role| role.word()).collect();
-        Err(Problem::new(Kind::FORBIDDEN, format!("this is for: {}; not for: {role}", permitted.join(", "))))
+        Err(Problem::new(Kind::FORBIDDEN, format!("permitted roles: {}; this token's role: {role}", permitted.join(", "))))
     }
 }
 
-/// No token, or none that is in force.
+/// The token is missing or not valid.
 pub fn unauthorised() -> Problem {
-    Problem::new(Kind::UNAUTHORISED, "send `Authorization: Bearer` and a token that is in force")
+    Problem::new(Kind::UNAUTHORISED, "send `Authorization: Bearer` with a valid token")
 }

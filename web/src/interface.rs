@@ -1,8 +1,8 @@
-//! An interface as a whole: its OpenAPI document, made from the routes and their types and completed with what holds for all of them, and
-//! what is answered where no route is.
+//! An interface as a whole: its OpenAPI document, generated from the routes and their types and completed with what all routes
+//! have in common, and the response to paths without a route.
 //!
-//! [`Interface`] states what is particular to one. The order of calls: [`Interface::begin`] a document, let the routes describe themselves
-//! in it, [`Interface::complete`] it, and [`Interface::finish`] the router.
+//! [`Interface`] holds what is specific to one. Call [`Interface::begin`] for a document, let the routes describe themselves in
+//! it, call [`Interface::complete`] on it, then [`Interface::finish`] on the router.
 
 use axum::Router;
 use axum::extract::Request;
@@ -19,49 +19,49 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::problem::{Details, Kind, Member, Problem};
 
-/// The name of the one way in which a caller is known.
+/// The name of the only security scheme.
 const TOKEN: &str = "token";
 
-/// What an interface says of itself, and what holds for all its routes.
+/// The description of an interface, and what all its routes have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct Interface {
-    /// Its name.
+    /// The title.
     pub title: &'static str,
     /// The version of the program.
     pub version: &'static str,
-    /// What it is for, and what all its answers have in common.
+    /// The purpose, and what all responses have in common.
     pub description: &'static str,
-    /// Every kind of problem that its routes may answer with.
+    /// Every kind of problem that the routes return.
     pub kinds: &'static [Kind],
-    /// The members that its problems may have beside those of RFC 9457.
+    /// The members that problems may have in addition to those of RFC 9457.
     pub members: &'static [Member],
-    /// The headers of every answer in JSON.
+    /// The headers of every JSON response.
     pub headers: &'static [AnswerHeader],
-    /// What its entity tags are, where answers in JSON have them: such an answer may be that the caller has it.
+    /// The description of entity tags, if JSON responses have them; a response may then be 304.
     pub entity_tag: Option<&'static str>,
-    /// What is answered to a path, where no route has it.
+    /// The problem for a path that no route has.
     pub no_route: fn(&str) -> Problem,
-    /// What is said of a method that a route does not have.
+    /// The detail of the problem for a method that a route does not support.
     pub methods: &'static str,
 }
 
-/// A header of answers: a whole number.
+/// A response header with an integer value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerHeader {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What it says.
+    /// The description.
     pub description: &'static str,
 }
 
 impl Interface {
-    /// What its document begins with.
+    /// An OpenAPI document with title, version and description.
     pub fn begin(&self) -> OpenApi {
         let info = InfoBuilder::new().title(self.title).version(self.version).description(Some(self.description)).build();
         OpenApiBuilder::new().info(info).build()
     }
 
-    /// Adds what holds for all routes: who may call, what else may come, which headers there are.
+    /// Adds what all routes have in common: security, problems and headers.
     pub fn complete(&self, mut document: OpenApi) -> OpenApi {
         let components = document.components.get_or_insert_default();
         let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The token of a credential.")).build();
@@ -94,7 +94,8 @@ impl Interface {
                 }
                 if let Some(described) = entity_tag {
                     found.headers.insert("ETag".to_owned(), header(Type::String, described));
-                    let unchanged = ResponseBuilder::new().description("The caller has it: `If-None-Match` has its `ETag`.");
+                    let unchanged =
+                        ResponseBuilder::new().description("Not modified: `If-None-Match` contains the current `ETag`.");
                     responses.insert("304".to_owned(), unchanged.build().into());
                 }
             }
@@ -102,7 +103,7 @@ impl Interface {
         document
     }
 
-    /// Adds the document, and what holds for every answer, to routes that may have come from several places.
+    /// Adds `/openapi.json`, the fallbacks and common headers to a router, which may be merged from several.
     pub fn finish(&'static self, router: Router, document: &OpenApi) -> Router {
         let document = Bytes::from(serde_json::to_vec(document).expect("the document is JSON"));
         let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], document).into_response() };
@@ -113,7 +114,7 @@ impl Interface {
             .layer(from_fn(async |request: Request, next: Next| -> Response {
                 let mut response = next.run(request).await;
                 let kind = response.extensions().get::<Kind>();
-                debug_assert!(kind.is_none_or(|kind| self.kinds.contains(kind)), "the document has no {kind:?}");
+                debug_assert!(kind.is_none_or(|kind| self.kinds.contains(kind)), "the document lacks {kind:?}");
                 response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 response
             }))
@@ -141,9 +142,9 @@ impl Interface {
     }
 }
 
-/// What most interfaces answer where no route has a path.
+/// The problem that most interfaces return for a path without a route.
 pub fn no_such_route() -> Problem {
-    Problem::new(Kind::NO_SUCH_ROUTE, "no route has this path; /openapi.json has those there are")
+    Problem::new(Kind::NO_SUCH_ROUTE, "no route has this path; see /openapi.json")
 }
 
 /// Problems of one status share a response.

@@ -1,9 +1,9 @@
-//! What every HTTP surface of Scrip shares. It knows no surface: no route, no store, no record.
+//! Code that every HTTP surface of Scrip shares. It knows no surface: no route, no store, no record.
 //!
-//! - [`caller`]: who calls, by bearer token; [`parameters`]: read and described by the same lines.
-//! - [`problem`]: what leaves instead of an answer; [`interface`]: the OpenAPI document, and what holds for all routes.
+//! - [`caller`]: authentication by bearer token; [`parameters`]: read and described by the same lines.
+//! - [`problem`]: error responses; [`interface`]: the OpenAPI document, and what all routes have in common.
 //! - [`listener`]: accepts connections and serves them, with limits and timeouts, until a graceful stop.
-//! - [`places`]: how many of something one credential and all together may have.
+//! - [`places`]: limits on how many of something exist, per credential and in total.
 //! - [`probes`]: health, readiness and metrics.
 
 pub mod caller;

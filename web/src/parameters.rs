@@ -1,8 +1,9 @@
 //! The parameters of a request: read and described by the same lines.
 //!
-//! The parameters of a route are a type with [`FromParameters`]. Its `read` takes each parameter by name, with its bounds. When a request
-//! is there, that gives the values, or a problem that names the parameter; when the document is made, each taking describes the parameter
-//! instead, and gives nothing. So the document cannot promise what is not accepted. A parameter that is not taken, or that is there twice, is a problem.
+//! The parameters of a route are a type that implements [`FromParameters`]. Its `read` takes each parameter by name, with its
+//! bounds. For a request, this returns the values, or a problem that names the parameter; for the OpenAPI document, each call
+//! describes the parameter instead and returns nothing. So the document cannot promise what is not accepted. An unknown or
+//! repeated parameter is a problem.
 
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -22,28 +23,28 @@ use utoipa::openapi::{KnownFormat, ObjectBuilder, Required};
 use crate::caller::{Authority, Token};
 use crate::problem::{Kind, Problem};
 
-/// The greatest whole number that is accepted anywhere: of 64 bits with a sign, as databases have them.
+/// The largest integer that any parameter accepts: that of a signed 64-bit integer, as in databases.
 pub const WHOLE_MAX: u64 = i64::MAX as u64;
 
 /// The parameters of a route.
 pub trait FromParameters: Sized + Send {
-    /// Takes them.
+    /// Reads them.
     ///
     /// # Errors
-    /// When one is missing or is no such value.
+    /// If one is missing or invalid.
     fn read(from: &mut Parameters) -> Result<Self, Problem>;
 }
 
-/// What every route of an interface reads beside its own parameters.
+/// What every route of an interface reads in addition to its own parameters.
 pub trait FromArrival: Sized + Send {
-    /// Takes it.
+    /// Reads it.
     ///
     /// # Errors
-    /// When one is missing or is no such value.
+    /// If a parameter is missing or invalid.
     fn read(from: &mut Parameters, headers: &HeaderMap) -> Result<Self, Problem>;
 }
 
-/// The parameters of a route, with what all routes of the interface read: an extractor, and the description of its parameters.
+/// The parameters of a route, and what all routes of the interface read: an extractor that also describes its parameters.
 pub struct Query<T, A> {
     /// The parameters of the route.
     pub parameters: T,
@@ -51,17 +52,17 @@ pub struct Query<T, A> {
     pub arrival: A,
 }
 
-/// The time zones that are built in: the same on every machine.
+/// The built-in time zones: the same on every machine.
 static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
-/// The parameters of a request, or the description that is made of them. Each method takes one, and fails with a problem that names it
-/// where it is no such value.
+/// The parameters of a request, or their descriptions. Each method takes one parameter, and fails with a problem that names it if
+/// its value is invalid.
 pub struct Parameters(Source);
 
 enum Source {
-    /// What is left of a request's.
+    /// The parameters of a request that were not taken yet.
     Sent { path: Vec<(String, String)>, query: Vec<(String, String)> },
-    /// What was described.
+    /// The parameters described so far.
     Described(Vec<Parameter>),
 }
 
@@ -72,7 +73,7 @@ impl<S: Authority, T: FromParameters, A: FromArrival> FromRequestParts<S> for Qu
         match Query::read(parts).await {
             Ok(query) => Ok(query),
             Err(problem) => {
-                // Strangers learn that they have no token, and nothing of how a request must be.
+                // A stranger learns only that a token is missing, nothing about the parameters.
                 state.authenticate(Token::of(&parts.headers), &Role::ALL).await?;
                 Err(problem)
             }
@@ -99,7 +100,7 @@ impl<T: FromParameters, A: FromArrival> IntoParams for Query<T, A> {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let mut parameters = Parameters(Source::Described(Vec::new()));
         let described = T::read(&mut parameters).and_then(|_| A::read(&mut parameters, &HeaderMap::new()));
-        debug_assert!(described.is_ok(), "what is described is refused: {:?}", described.err());
+        debug_assert!(described.is_ok(), "a described parameter is refused: {:?}", described.err());
         match parameters.0 {
             Source::Described(described) => described,
             Source::Sent { .. } => Vec::new(),
@@ -107,7 +108,7 @@ impl<T: FromParameters, A: FromArrival> IntoParams for Query<T, A> {
     }
 }
 
-/// The pairs of a query, in order, decoded.
+/// The decoded pairs of a query, in order.
 fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
     query
         .split('&')
@@ -119,9 +120,9 @@ fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
         .collect()
 }
 
-/// A part of a query as it was before it was written into a URL.
+/// Decodes a part of a query.
 fn decoded(text: &str) -> Result<String, Problem> {
-    let not_utf8 = || Problem::new(Kind::BAD_PARAMETER, "the query is not UTF-8 in percent-encoding");
+    let not_utf8 = || Problem::new(Kind::BAD_PARAMETER, "the query is not percent-encoded UTF-8");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -139,7 +140,7 @@ fn decoded(text: &str) -> Result<String, Problem> {
 }
 
 impl Parameters {
-    /// A whole number of the path.
+    /// An integer in the path.
     pub fn number_in_path(&mut self, name: &str, max: u64, description: &str) -> Result<u64, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0u64)).maximum(Some(max));
         let text = self.in_path(name, schema, description);
@@ -152,26 +153,27 @@ impl Parameters {
         u32::try_from(number).map(CampaignId).map_err(|_| Problem::no_such("campaign"))
     }
 
-    /// A text of the path that names something. What cannot be such a name names nothing, and the problem says why it cannot.
+    /// An id in the path. If the text is not a valid id, nothing has that id; the problem explains why it is invalid.
     pub fn name_in_path<T: FromStr<Err = InvalidId>>(&mut self, name: &str, description: &str) -> Result<Option<T>, Problem> {
         self.text_in_path(name, description)?.as_deref().map(named).transpose()
     }
 
-    /// The same of the query.
+    /// An id in the query, like [`Parameters::name_in_path`].
     pub fn name<T: FromStr<Err = InvalidId>>(&mut self, name: &str, description: &str) -> Result<Option<T>, Problem> {
         self.text(name, description)?.as_deref().map(named).transpose()
     }
 
-    /// The id of a request in the path. One that cannot be read is a wrong parameter, never a request that there is not: that would be the
-    /// final answer about one that may have been executed.
+    /// The id of a request in the path. A malformed id is a bad parameter, never `not-found`: that would be the final answer
+    /// about a request that may have been executed.
     pub fn request_in_path(&mut self, name: &str, description: &str) -> Result<RequestId, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom("uuid".to_owned())));
         let Some(text) = self.in_path(name, schema, description) else { return Ok(RequestId(0)) };
-        let unreadable = |_: InvalidId| Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not the id of a request: a UUID"));
+        let unreadable =
+            |_: InvalidId| Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not a request id, which is a UUID"));
         text.parse().map_err(unreadable)
     }
 
-    /// A text of the path.
+    /// A text in the path.
     pub fn text_in_path(&mut self, name: &str, description: &str) -> Result<Option<String>, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(TEXT_CHARS_MAX));
         match self.in_path(name, schema, description) {
@@ -180,19 +182,19 @@ impl Parameters {
         }
     }
 
-    /// A whole number of the query, within bounds.
+    /// An integer in the query, within bounds.
     pub fn number(&mut self, name: &str, min: u64, max: u64, description: &str) -> Result<Option<u64>, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(max));
         self.in_query(name, schema, description)?.map(|text| whole(name, &text, min, max)).transpose()
     }
 
-    /// How many rows a page has at the most.
+    /// The maximum number of rows of a page.
     pub fn limit(&mut self, default: u64, max: u64) -> Result<usize, Problem> {
-        let limit = self.number("limit", 1, max, &format!("How many at the most; {default} where nothing is said."))?;
+        let limit = self.number("limit", 1, max, &format!("The maximum number of rows. Default: {default}."))?;
         Ok(usize::try_from(limit.unwrap_or(default)).unwrap_or(usize::MAX))
     }
 
-    /// A text of the query.
+    /// A text in the query.
     pub fn text(&mut self, name: &str, description: &str) -> Result<Option<String>, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::String).max_length(Some(TEXT_CHARS_MAX));
         match self.in_query(name, schema, description)? {
@@ -201,18 +203,18 @@ impl Parameters {
         }
     }
 
-    /// One of several words of the query.
+    /// One of several words in the query.
     pub fn word<T: Copy>(&mut self, name: &str, words: &[(&str, T)], description: &str) -> Result<Option<T>, Problem> {
         let enumerated: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(enumerated.clone()));
         let Some(text) = self.in_query(name, schema, description)? else { return Ok(None) };
         match words.iter().find(|(word, _)| *word == text) {
             Some((_, meant)) => Ok(Some(*meant)),
-            None => Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is none of: {}", enumerated.join(", ")))),
+            None => Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not one of: {}", enumerated.join(", ")))),
         }
     }
 
-    /// Whether or not.
+    /// A boolean in the query.
     pub fn whether(&mut self, name: &str, description: &str) -> Result<Option<bool>, Problem> {
         let schema = ObjectBuilder::new().schema_type(Type::Boolean);
         match self.in_query(name, schema, description)?.as_deref() {
@@ -223,12 +225,12 @@ impl Parameters {
         }
     }
 
-    /// A day.
+    /// A day in the query.
     pub fn date(&mut self, name: &str, description: &str) -> Result<Option<Date>, Problem> {
         let format = SchemaFormat::KnownFormat(KnownFormat::Date);
         let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(format));
         let Some(text) = self.in_query(name, schema, description)? else { return Ok(None) };
-        let no_date = || Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not a day, as in 2026-02-28"));
+        let no_date = || Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not a day, such as 2026-02-28"));
         let is_strict = text.len() == 10
             && text.bytes().enumerate().all(|(at, byte)| match at {
                 4 | 7 => byte == b'-',
@@ -240,26 +242,26 @@ impl Parameters {
         text.parse().map(Some).map_err(|_| no_date())
     }
 
-    /// A time zone, by its name; UTC where none is named.
+    /// The name of a time zone in the query; UTC by default.
     pub fn zone(&mut self) -> Result<TimeZone, Problem> {
         let described: Vec<String> = match self.0 {
             Source::Sent { .. } => Vec::new(),
             Source::Described(_) => ZONES.available().map(|zone| zone.to_string()).collect(),
         };
         let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(described));
-        let Some(name) = self.in_query("zone", schema, "The time zone whose days are meant; UTC where none is named.")? else {
+        let Some(name) = self.in_query("zone", schema, "The time zone in which days begin and end. Default: UTC.")? else {
             return Ok(TimeZone::UTC);
         };
-        // Names are known by any letter case there; one spelling is enough here.
+        // The database ignores letter case; one spelling is enough here.
         match ZONES.get(&name) {
             Ok(zone) if zone.iana_name() == Some(&name) => Ok(zone),
             Ok(_) | Err(_) => {
-                Err(Problem::new(Kind::BAD_PARAMETER, "`zone` is not the name of a time zone, as in Europe/Berlin"))
+                Err(Problem::new(Kind::BAD_PARAMETER, "`zone` is not the name of a time zone, such as Europe/Berlin"))
             }
         }
     }
 
-    /// An amount that is not negative, in minor units.
+    /// A non-negative amount in the query, in minor units.
     pub fn amount(&mut self, name: &str, description: &str) -> Result<Option<i64>, Problem> {
         let pattern = r"^[0-9]{1,15}(\.[0-9]{1,2})?$";
         let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
@@ -267,11 +269,11 @@ impl Parameters {
         let digits = text.split_once('.').map_or(text.as_str(), |(major, _)| major).len();
         match text.parse::<Money>() {
             Ok(amount) if amount.0 >= 0 && digits <= 15 && !text.starts_with('-') => Ok(Some(amount.0)),
-            Ok(_) | Err(_) => Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not an amount, as in 12.50"))),
+            Ok(_) | Err(_) => Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not an amount, such as 12.50"))),
         }
     }
 
-    /// A text of the query without which nothing is asked.
+    /// A required text in the query.
     pub fn text_needed(&mut self, name: &str, description: &str) -> Result<String, Problem> {
         let text = self.text(name, description)?;
         if let Source::Described(described) = &mut self.0
@@ -299,7 +301,7 @@ impl Parameters {
                 let Some(at) = query.iter().position(|(of, _)| of == name) else { return Ok(None) };
                 let (_, value) = query.remove(at);
                 if query.iter().any(|(of, _)| of == name) {
-                    return Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is given more than once")));
+                    return Err(Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is repeated")));
                 }
                 Ok(Some(value))
             }
@@ -310,7 +312,7 @@ impl Parameters {
         }
     }
 
-    /// What nobody took is not known.
+    /// A parameter that was not taken is unknown.
     fn end(self) -> Result<(), Problem> {
         match self.0 {
             Source::Described(_) => Ok(()),
@@ -318,14 +320,14 @@ impl Parameters {
                 None => Ok(()),
                 Some((name, _)) => {
                     let name: String = name.chars().take(40).collect();
-                    Err(Problem::new(Kind::BAD_PARAMETER, format!("there is no parameter {name:?} here")))
+                    Err(Problem::new(Kind::BAD_PARAMETER, format!("unknown parameter {name:?}")))
                 }
             },
         }
     }
 }
 
-/// How many characters a text of a request has at the most.
+/// The maximum length of a text parameter, in characters.
 const TEXT_CHARS_MAX: usize = 200;
 
 fn too_long(name: &str, max: usize) -> Problem {
@@ -343,13 +345,13 @@ fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder, description:
         .build()
 }
 
-/// What a text names.
+/// Parses an id.
 fn named<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
     text.parse().map_err(|why: InvalidId| Problem::new(Kind::NOT_FOUND, why.to_string()))
 }
 
 fn whole(name: &str, text: &str, min: u64, max: u64) -> Result<u64, Problem> {
-    let of = || Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not a whole number from {min} to {max}"));
+    let of = || Problem::new(Kind::BAD_PARAMETER, format!("`{name}` is not an integer from {min} to {max}"));
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(of());
     }

@@ -1,4 +1,4 @@
-//! Places: how many of something there may be at once, in all and of one credential, so that no caller holds all of them.
+//! Places: limits on how many of something exist at once, in total and per credential, so that no caller holds all of them.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// So many places. Clones share them.
+/// A limited number of places. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Places(Arc<Shared>);
 
@@ -22,11 +22,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// By credential, of those that have any.
+    /// Taken places by credential, without zeros.
     of: HashMap<u32, usize>,
 }
 
-/// A place that a credential has taken. It is free again when this is dropped.
+/// A place that a credential has taken. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Place {
     shared: Arc<Shared>,
@@ -34,12 +34,12 @@ pub struct Place {
 }
 
 impl Places {
-    /// `max` places, of which one credential may have `max_of_one`.
+    /// `max` places, of which one credential may hold `max_of_one`.
     pub fn new(max: usize, max_of_one: usize) -> Places {
         Places(Arc::new(Shared { max, max_of_one, taken: Mutex::default(), freed: Notify::new() }))
     }
 
-    /// A place for a credential; none where it has as many as it may, or none is free.
+    /// Takes a place for a credential; none if the credential is at its limit, or no place is free.
     pub fn take(&self, credential: u32) -> Option<Place> {
         let mut taken = self.0.taken.lock();
         let of_one = taken.of.get(&credential).copied().unwrap_or(0);
@@ -54,7 +54,7 @@ impl Places {
     /// Waits for a place for a credential.
     pub async fn wait(&self, credential: u32) -> Place {
         loop {
-            // Before looking, so that a place that is freed meanwhile is noticed.
+            // Before the check, so that a place freed in between is noticed.
             let mut freed = pin!(self.0.freed.notified());
             freed.as_mut().enable();
             if let Some(place) = self.take(credential) {
@@ -64,14 +64,14 @@ impl Places {
         }
     }
 
-    /// How many are taken.
+    /// The number of taken places.
     pub fn taken(&self) -> usize {
         self.0.taken.lock().all
     }
 }
 
 impl Place {
-    /// Whose it is.
+    /// The credential that holds it.
     pub fn credential(&self) -> u32 {
         self.credential
     }
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// One credential never holds all places, and a place that is freed goes to whoever waits for it.
+    /// One credential never holds all places, and a freed place goes to a caller that waits for one.
     #[tokio::test]
     async fn one_credential_leaves_places_to_others() {
         let places = Places::new(3, 2);

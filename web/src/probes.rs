@@ -1,11 +1,11 @@
-//! Probes: what a supervisor asks a process over HTTP, and what it counts, for Prometheus.
+//! Probes: health and readiness of a process for a supervisor, and its metrics for Prometheus.
 //!
-//! Three routes, the same for every process: `/healthz` answers 200 while the process runs, `/readyz` 200 while it serves and
-//! 503 with the reason otherwise, `/metrics` the text exposition format 0.0.4
-//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>). Whoever can reach the address is answered: nothing in here is about
-//! a person, and no name of a client or code.
+//! Three routes, the same for every process: `/healthz` answers 200 while the process runs, `/readyz` 200 while it serves and 503
+//! with the reason otherwise, `/metrics` the text exposition format 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>). No token is needed: the responses contain nothing about a
+//! person, no name of a client and no code.
 //!
-//! [`Exposition`] writes that format. It does not know what is counted, and keeps nothing between two looks.
+//! [`Exposition`] writes that format. It knows no metric and keeps no state between scrapes.
 
 use std::fmt::{Display, Write as _};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use axum::routing::get;
 /// The media type of the text exposition format.
 pub const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Whether a process serves.
+/// Whether a process is ready to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
-    /// It does.
+    /// It is.
     Ready,
-    /// It does not, for this reason.
+    /// It is not, for this reason.
     NotReady(String),
 }
 
@@ -61,20 +61,20 @@ where
     match tokio::task::spawn_blocking(move || (probes.metrics)()).await {
         Ok(text) => ([(header::CONTENT_TYPE, EXPOSITION)], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the metrics could not be put together");
+            tracing::error!(%error, "collecting the metrics failed");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }
 
-/// What kind of metric a family is.
+/// The kind of a metric family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetricKind {
-    /// It only grows, from 0 at the start of the process. Its name ends in `_total`.
+    /// Only grows, from 0 at the start of the process. The name ends in `_total`.
     Counter,
-    /// It goes both ways.
+    /// Goes up and down.
     Gauge,
-    /// It counts how often something was so large at the most.
+    /// Counts observations by upper bound.
     Histogram,
 }
 
@@ -88,13 +88,13 @@ impl MetricKind {
     }
 }
 
-/// A text in the exposition format, as it grows: a family at a time, with its samples.
+/// Builds a text in the exposition format, family by family.
 #[derive(Debug, Default)]
 pub struct Exposition {
     text: String,
 }
 
-/// A family of it, which takes samples.
+/// A metric family, to which samples are added.
 #[derive(Debug)]
 pub struct Family<'a> {
     text: &'a mut String,
@@ -102,7 +102,7 @@ pub struct Family<'a> {
 }
 
 impl Exposition {
-    /// Begins a family. Its name is of letters, digits and `_`, and used once; its help is one sentence.
+    /// Begins a family. The name consists of letters, digits and `_`, and is used once; the help is one sentence.
     pub fn family<'a>(&'a mut self, name: &'a str, kind: MetricKind, help: &str) -> Family<'a> {
         debug_assert!(
             (kind == MetricKind::Counter) == name.ends_with("_total"),
@@ -114,7 +114,7 @@ impl Exposition {
         Family { text, name }
     }
 
-    /// A family of one sample.
+    /// Adds a family with one sample.
     pub fn one(&mut self, name: &str, kind: MetricKind, help: &str, value: impl Display) {
         self.family(name, kind, help).sample(&[], value);
     }
@@ -126,13 +126,13 @@ impl Exposition {
 }
 
 impl Family<'_> {
-    /// Adds a sample: a number, with labels that no other sample of the family has.
+    /// Adds a sample: a number, with labels that are unique within the family.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) -> &mut Self {
         self.line("", labels, value)
     }
 
-    /// Adds the samples of a histogram: how often each bound was not passed but the one before it was, in the order of the bounds; how
-    /// often the last was; and the sum of all.
+    /// Adds the samples of a histogram: for each bound in ascending order, the number of observations up to it and above the
+    /// previous bound; the number above the last bound; and the sum of all observations.
     pub fn histogram(
         &mut self,
         labels: &[(&str, &str)],

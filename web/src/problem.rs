@@ -1,7 +1,7 @@
-//! Problem details (RFC 9457): the one form in which anything but an answer leaves.
+//! Problem details (RFC 9457): the only form of an error response.
 //!
-//! The type of a problem is a name that stays the same over releases; its status and title follow from it. What it says in detail is for
-//! people, and never holds what a store said: that is logged.
+//! The type of a problem is a name that stays the same over releases; its status and title follow from it. The detail is for
+//! people. It never contains an error of the store: that is logged.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// How long to wait before another try, in seconds.
+/// How long to wait before a retry, in seconds.
 const RETRY_AFTER_S: &str = "1";
 
-/// What kind of problem it is: a word, which ends its type, and what follows from it. A surface declares the kinds that only it has.
+/// A kind of problem: the word that ends its type, and what follows from that. A surface declares the kinds that only it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     word: &'static str,
@@ -22,70 +22,70 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// A parameter is missing, unknown, given twice, or is no such value.
-    pub const BAD_PARAMETER: Kind = Kind::new("bad-parameter", "A parameter is not as it must be", StatusCode::BAD_REQUEST);
-    /// No token was sent, or not one that is in force.
-    pub const UNAUTHORISED: Kind = Kind::new("unauthorised", "A token that is in force is needed", StatusCode::UNAUTHORIZED);
-    /// The role of the token does not permit it.
+    /// A parameter is missing, unknown, repeated or invalid.
+    pub const BAD_PARAMETER: Kind = Kind::new("bad-parameter", "Invalid parameter", StatusCode::BAD_REQUEST);
+    /// The request has no token, or one that is not valid.
+    pub const UNAUTHORISED: Kind = Kind::new("unauthorised", "A valid token is required", StatusCode::UNAUTHORIZED);
+    /// The role of the token does not permit the request.
     pub const FORBIDDEN: Kind = Kind::new("forbidden", "The role of the token does not permit this", StatusCode::FORBIDDEN);
-    /// There is no such thing.
-    pub const NOT_FOUND: Kind = Kind::new("not-found", "There is no such thing", StatusCode::NOT_FOUND);
-    /// No route has this path. Unlike [`Kind::NOT_FOUND`], this says nothing about a request.
+    /// The resource does not exist.
+    pub const NOT_FOUND: Kind = Kind::new("not-found", "Not found", StatusCode::NOT_FOUND);
+    /// No route has this path. Unlike [`Kind::NOT_FOUND`], this implies nothing about a request id.
     pub const NO_SUCH_ROUTE: Kind = Kind::new("no-such-route", "No route has this path", StatusCode::NOT_FOUND);
-    /// It is there, and is not asked for by this method.
+    /// The route exists, but not with this method.
     pub const METHOD_NOT_ALLOWED: Kind =
-        Kind::new("method-not-allowed", "This is not asked for by this method", StatusCode::METHOD_NOT_ALLOWED);
-    /// Something went wrong here.
-    pub const INTERNAL: Kind = Kind::new("internal", "Something went wrong here", StatusCode::INTERNAL_SERVER_ERROR);
-    /// Too much is asked at once.
-    pub const BUSY: Kind = Kind::new("busy", "Too much is asked at once", StatusCode::SERVICE_UNAVAILABLE).temporary();
-    /// It took too long.
-    pub const TOO_SLOW: Kind = Kind::new("too-slow", "It took too long", StatusCode::GATEWAY_TIMEOUT).temporary();
+        Kind::new("method-not-allowed", "The route does not support this method", StatusCode::METHOD_NOT_ALLOWED);
+    /// An internal error.
+    pub const INTERNAL: Kind = Kind::new("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR);
+    /// A limit on concurrent requests is reached.
+    pub const BUSY: Kind = Kind::new("busy", "Too many requests at once", StatusCode::SERVICE_UNAVAILABLE).temporary();
+    /// The request took too long.
+    pub const TOO_SLOW: Kind = Kind::new("too-slow", "The request took too long", StatusCode::GATEWAY_TIMEOUT).temporary();
 
-    /// A kind by its word, which stays the same over releases and is lower case with hyphens, its title, and the status of the response.
+    /// A kind with its word (lower case with hyphens, the same over releases), its title, and the status of the response.
     pub const fn new(word: &'static str, title: &'static str, status: StatusCode) -> Kind {
         Kind { word, title, status, is_temporary: false }
     }
 
-    /// The same, where another try may succeed: the response has `Retry-After`.
+    /// Marks the kind as temporary: a retry may succeed, so the response has `Retry-After`.
     #[must_use]
     pub const fn temporary(self) -> Kind {
         Kind { is_temporary: true, ..self }
     }
 
-    /// Its word, which ends its type.
+    /// The word that ends the type.
     pub const fn word(self) -> &'static str {
         self.word
     }
 
-    /// Its title.
+    /// The title.
     pub const fn title(self) -> &'static str {
         self.title
     }
 
-    /// The status that it is answered with.
+    /// The status of the response.
     pub const fn status(self) -> StatusCode {
         self.status
     }
 }
 
-/// A member that problems of a surface have beside those of RFC 9457: a whole number, such as a position.
+/// A member that the problems of a surface have in addition to those of RFC 9457: an integer, such as a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What it is, for the OpenAPI document.
+    /// The description for the OpenAPI document.
     pub description: &'static str,
 }
 
 /// A problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Of which kind.
+    /// The kind.
     pub kind: Kind,
-    /// What it is here.
+    /// What went wrong in this case.
     pub detail: String,
-    /// What it has beside that, each name once.
+    /// Further members, each name once.
     members: Vec<(&'static str, u64)>,
 }
 
@@ -95,7 +95,7 @@ impl Problem {
         Problem { kind, detail: detail.into(), members: Vec::new() }
     }
 
-    /// The same with a member, in place of one of that name.
+    /// Sets a member, replacing one of the same name.
     #[must_use]
     pub fn with(mut self, member: Member, value: u64) -> Problem {
         self.members.retain(|(name, _)| *name != member.name);
@@ -103,26 +103,26 @@ impl Problem {
         self
     }
 
-    /// There is nothing of this name, as in `campaign`.
+    /// `what`, such as `campaign`, does not exist.
     pub fn no_such(what: &str) -> Problem {
         Problem::new(Kind::NOT_FOUND, format!("there is no such {what}"))
     }
 }
 
-/// What leaves of a problem (RFC 9457).
+/// A problem as it is sent (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct Details<'a> {
-    /// What kind of problem it is: a name that stays the same.
+    /// The kind of problem. The name stays the same over releases.
     #[serde(rename = "type")]
     #[schema(pattern = "^urn:scrip:problem:[a-z-]+$")]
     kind: String,
-    /// The same in words.
+    /// The kind in words.
     title: &'a str,
-    /// The status of the answer.
+    /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What it is here.
+    /// What went wrong in this case.
     detail: &'a str,
     /// The members of a surface: [`Interface`](crate::interface::Interface) describes them.
     #[serde(flatten)]

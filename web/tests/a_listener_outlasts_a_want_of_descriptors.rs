@@ -1,4 +1,5 @@
-//! A listener whose process has no file descriptor left goes on when there are some again. Alone in its process, whose limit it lowers.
+//! A listener whose process runs out of file descriptors continues when some are free again. The test lowers the limit of its
+//! process, so it runs in a process of its own.
 
 use std::fs::File;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 const DEADLINE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn a_listener_goes_on_when_there_are_descriptors_again() {
+async fn a_listener_continues_when_descriptors_are_free_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let router = Router::new().route("/", get(async || "well\n"));
@@ -31,7 +32,7 @@ async fn a_listener_goes_on_when_there_are_descriptors_again() {
     assert_eq!(error.raw_os_error(), Some(24), "no descriptor is left: {error}");
     // One for this side; none for the other.
     drop(files.pop());
-    let mut stream = TcpStream::connect(address).await.expect("the system takes it");
+    let mut stream = TcpStream::connect(address).await.expect("the system accepts it");
     stream.write_all(b"GET / HTTP/1.1\r\nHost: scrip\r\nConnection: close\r\n\r\n").await.expect("it is taken");
     let mut answer = Vec::new();
     let early = tokio::time::timeout(Duration::from_millis(300), stream.read_to_end(&mut answer)).await;

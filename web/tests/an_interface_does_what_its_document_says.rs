@@ -1,4 +1,5 @@
-//! An interface made from this crate alone: its document describes what its routes read and answer, and strangers learn nothing of it.
+//! An interface made from this crate alone: its document describes what its routes read and answer, and strangers learn nothing
+//! of it.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +43,7 @@ const SHOP: Interface = Interface {
     methods: "this is not sold here",
 };
 
-/// Knows one caller, whose token is `gateway`.
+/// An authority with one caller, whose token is `gateway`.
 #[derive(Clone)]
 struct Shop;
 
@@ -118,7 +119,7 @@ async fn a_stranger_learns_nothing_of_parameters() {
     assert_eq!(send(Method::POST, "/goods", "gateway").await.0, StatusCode::FORBIDDEN);
 }
 
-/// Every operation, of whatever method, states who may call, which problems there are, and which parameters within which bounds.
+/// Every operation of any method declares its security, its problems, and its parameters with their bounds.
 #[tokio::test]
 async fn the_document_describes_every_operation() {
     let (status, document) = send(Method::GET, "/openapi.json", "nobody").await;
@@ -135,12 +136,12 @@ async fn the_document_describes_every_operation() {
     }
     assert_eq!(
         document["components"]["responses"]["Problem503"]["description"],
-        "Too much is asked at once; or: The shop is closed"
+        "Too many requests at once; or: The shop is closed"
     );
     assert_eq!(document["components"]["schemas"]["Problem"]["properties"]["opens"]["description"], "When it opens.");
 }
 
-/// RFC 9457: what an interface adds to a problem stands beside its own members, each name once.
+/// RFC 9457: the members that an interface adds to a problem are beside the standard ones, each name once.
 #[tokio::test]
 async fn a_problem_has_the_members_of_its_interface() {
     let problem = Problem::new(CLOSED, "it is night").with(OPENS, 7).with(OPENS, 8);

@@ -1,4 +1,4 @@
-//! Following the engine's attempts: what it tells is kept as it comes.
+//! Follows the engine's refused attempts and stores them as they arrive.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ enum Ended {
     Keep(#[from] AttemptsError),
 }
 
-/// Keeps what the engine tells, until `stop` is true. It connects again for as long as it takes.
+/// Stores the attempts that the engine reports, until `stop` is true. Reconnects for as long as it takes.
 ///
 /// # Errors
-/// When the file fails.
+/// If the file fails.
 pub async fn follow_attempts(dial: Dial, attempts: Arc<Attempts>, mut stop: watch::Receiver<bool>) -> Result<(), AttemptsError> {
     tokio::select! {
         error = keep_all(dial, attempts) => Err(error),
@@ -31,9 +31,9 @@ async fn keep_all(dial: Dial, attempts: Arc<Attempts>) -> AttemptsError {
     loop {
         let mut heard = false;
         match keep_some(&dial, &attempts, &mut heard).await {
-            Ok(()) => tracing::debug!("the engine has ended its answer"),
+            Ok(()) => tracing::debug!("the engine ended its response"),
             Err(Ended::Keep(error)) => return error,
-            Err(Ended::Watch(error)) => tracing::warn!(%error, "refused attempts are not told; connecting again"),
+            Err(Ended::Watch(error)) => tracing::warn!(%error, "refused attempts are not received; reconnecting"),
         }
         if heard {
             backoff.reset();
@@ -42,15 +42,15 @@ async fn keep_all(dial: Dial, attempts: Arc<Attempts>) -> AttemptsError {
     }
 }
 
-/// Keeps what comes on one connection. Whether anything came is said in `heard`.
+/// Stores what arrives on one connection. Sets `heard` if anything did.
 async fn keep_some(dial: &Dial, attempts: &Arc<Attempts>, heard: &mut bool) -> Result<(), Ended> {
     let (run, after) = attempts.heard()?;
     let mut watching = Watching::start(dial.clone(), run, after, true).await?;
-    while let Some(told) = watching.next().await? {
+    while let Some(frame) = watching.next().await? {
         *heard = true;
         let attempts = attempts.clone();
-        // A write waits for the disk; this thread's other tasks go on meanwhile.
-        let keeping = tokio::task::spawn_blocking(move || attempts.keep(&told));
+        // A write waits for the disk; other tasks of this thread must not.
+        let keeping = tokio::task::spawn_blocking(move || attempts.keep(&frame));
         keeping.await.expect("keeping attempts does not panic")?;
     }
     Ok(())

@@ -1,8 +1,9 @@
-//! Refused attempts that left no record in the journal, as the engine tells them beside it (Z13): a file of their own.
+//! Refused attempts without a record in the journal (Z13): the engine reports them, and this module stores them in a file of
+//! their own.
 //!
-//! What is kept is the newest [`ATTEMPTS_MAX`]. It is not durable where it comes from: attempts that were refused while nobody listened to
-//! the engine may be lost, which is counted. The file is no part of the read model, because no journal gives it back: it is never rebuilt
-//! and outlives every rebuild. Each attempt is in it once, by its run and its number.
+//! The file has the newest [`ATTEMPTS_MAX`]. The engine does not store attempts durably: those refused while no sidecar listened
+//! may be lost, which is counted. The file is not part of the read model, because it cannot be rebuilt from the journal: it
+//! survives every rebuild. It has each attempt once, identified by run and number.
 //!
 //! [`Attempts`] owns the file; [`following`] fills it.
 
@@ -17,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use scrip_protocol::ClientId;
 use scrip_protocol::command::{Attempt, Attempts as Frame, RunId};
 
-/// How many attempts are kept; the oldest go first.
+/// The maximum number of stored attempts; the oldest are deleted first.
 pub const ATTEMPTS_MAX: u64 = 1_000_000;
 
 /// The version of the tables.
@@ -26,7 +27,7 @@ const VERSION: i64 = 1;
 /// The tables.
 const SCHEMA: &str = include_str!("attempts.sql");
 
-/// Why the attempts cannot be kept or found.
+/// Why attempts cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptsError {
     /// SQLite.
@@ -34,41 +35,43 @@ pub enum AttemptsError {
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What it says.
+        /// The error.
         source: rusqlite::Error,
     },
     /// The file is of another version of this program.
-    #[error("{path}: its version is {found}, and this program keeps version {VERSION}; move the file away to begin another one")]
+    #[error(
+        "{path}: the file has version {found}, and this program uses version {VERSION}; move the file away to begin a new one"
+    )]
     OtherVersion {
         /// The file.
         path: PathBuf,
-        /// Its version.
+        /// The version of the file.
         found: i64,
     },
 }
 
-/// The attempts of a file. One connection, used in turn: what is asked of it is short.
+/// The attempts in a file. Callers share one connection, because all queries are short.
 pub struct Attempts {
     path: PathBuf,
     connection: Mutex<Connection>,
     kept_max: u64,
 }
 
-/// Which attempts are asked for.
+/// Selects attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptsOf<'a> {
-    /// All of them.
+    /// All attempts.
     Anybody,
-    /// A client's.
+    /// Those of a client.
     Client(ClientId),
-    /// At a code, as codes are compared.
+    /// Those at a code, in the form used for comparison.
     Code(&'a str),
 }
 
-/// An attempt as it is kept.
+/// A stored attempt.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct KeptAttempt {
-    /// Its place in the order in which attempts came; a page goes on before it.
+    /// The number in the order of arrival, by which pages continue.
     pub number: u64,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
@@ -76,21 +79,21 @@ pub struct KeptAttempt {
     pub after_position: u64,
     /// The word of the command.
     pub command: String,
-    /// Who asked.
+    /// The credential that sent the request.
     pub credential: u32,
-    /// The request's id; none for a command without one.
+    /// The id of the request; none for a command without one.
     pub request: Option<String>,
-    /// For whom, where the command named one.
+    /// The client, if the command named one.
     pub client: Option<String>,
-    /// Where, likewise.
+    /// The club, if the command named one.
     pub club: Option<u32>,
-    /// The code as it is compared, likewise.
+    /// The code in the form used for comparison, if the command named one.
     pub code: Option<String>,
-    /// The network that the client called from; none where it is not known.
+    /// The network of the client; none if unknown.
     pub network: Option<String>,
     /// The refusal's word.
     pub reason: String,
-    /// The condition that decided.
+    /// The condition that caused the refusal.
     pub decided: String,
 }
 
@@ -99,17 +102,17 @@ pub struct KeptAttempt {
 pub struct AttemptsPage {
     /// The attempts.
     pub attempts: Vec<KeptAttempt>,
-    /// Where the next page goes on, if there is more.
+    /// The `before` of the next page; none on the last page.
     pub before: Option<u64>,
-    /// How many attempts were not told, in all time.
+    /// The number of attempts that were never received.
     pub lost: u64,
 }
 
 impl Attempts {
-    /// Opens a file, or begins one.
+    /// Opens or creates a file.
     ///
     /// # Errors
-    /// When it cannot be opened, or is of another version.
+    /// If it cannot be opened, or has another version.
     pub fn open(path: &Path) -> Result<Attempts, AttemptsError> {
         Attempts::open_with(path, ATTEMPTS_MAX)
     }
@@ -119,7 +122,7 @@ impl Attempts {
         let mut connection = Connection::open(path).map_err(sqlite)?;
         let begin = |connection: &mut Connection| {
             connection.pragma_update(None, "journal_mode", "wal")?;
-            // What a power cut takes is told again, or is as lost as what the engine's end takes.
+            // Attempts lost in a power cut are reported again, or are as lost as those at the end of the engine's process.
             connection.pragma_update(None, "synchronous", "normal")?;
             let transaction = connection.transaction()?;
             let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -136,10 +139,10 @@ impl Attempts {
         }
     }
 
-    /// How far the newest run was listened to; of no run, where there was none yet.
+    /// The newest run, and its newest attempt that was received or reported lost; zeros if there was no run yet.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// If SQLite fails.
     pub fn heard(&self) -> Result<(RunId, u64), AttemptsError> {
         self.with(|connection| {
             let newest = "SELECT run, through FROM run ORDER BY number DESC LIMIT 1";
@@ -148,22 +151,22 @@ impl Attempts {
         })
     }
 
-    /// Keeps what the engine told, in one transaction. What is there already stays as it is.
+    /// Stores what the engine reported, in one transaction. Attempts that are already stored stay as they are.
     ///
     /// # Errors
-    /// When SQLite fails; nothing of it is kept then.
-    pub fn keep(&self, told: &Frame) -> Result<(), AttemptsError> {
+    /// If SQLite fails; nothing is stored then.
+    pub fn keep(&self, frame: &Frame) -> Result<(), AttemptsError> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
-            let run = told.run.0.to_be_bytes();
+            let run = frame.run.0.to_be_bytes();
             transaction.execute("INSERT OR IGNORE INTO run (run, through, lost) VALUES (?1, 0, 0)", [run])?;
             let heard: u64 = transaction.query_row("SELECT through FROM run WHERE run = ?1", [run], |row| whole(row, 0))?;
-            if told.through > heard {
+            if frame.through > heard {
                 let mut insert = transaction.prepare_cached(
                     "INSERT INTO attempt (run, sequence, at_ms, after_position, command, credential, request, client, club, code, \
                      network, reason, decided) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                 )?;
-                let fresh = told.attempts.iter().filter(|attempt| attempt.sequence > heard);
+                let fresh = frame.attempts.iter().filter(|attempt| attempt.sequence > heard);
                 let mut kept = 0;
                 for attempt in fresh {
                     let Attempt { sequence, at_ms, after, command, credential, request, .. } = attempt;
@@ -185,9 +188,9 @@ impl Attempts {
                     kept += 1;
                 }
                 drop(insert);
-                let lost = (told.through - heard).saturating_sub(kept);
+                let lost = (frame.through - heard).saturating_sub(kept);
                 let heard = "UPDATE run SET through = ?2, lost = lost + ?3 WHERE run = ?1";
-                transaction.execute(heard, params![run, stored(told.through), stored(lost)])?;
+                transaction.execute(heard, params![run, stored(frame.through), stored(lost)])?;
                 let passed = "DELETE FROM attempt WHERE number <= (SELECT max(number) FROM attempt) - ?1";
                 transaction.execute(passed, [stored(self.kept_max)])?;
             }
@@ -195,10 +198,10 @@ impl Attempts {
         })
     }
 
-    /// A page of attempts, newest first, from before a number where one is given.
+    /// A page of attempts, newest first, before a number if one is given.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// If SQLite fails.
     pub fn find(&self, of: AttemptsOf<'_>, before: Option<u64>, limit: usize) -> Result<AttemptsPage, AttemptsError> {
         let (condition, value) = match of {
             AttemptsOf::Anybody => ("?1 IS NULL", Value::Null),
@@ -206,7 +209,7 @@ impl Attempts {
             AttemptsOf::Code(code) => ("code = ?1", Value::Text(code.to_owned())),
         };
         let before = before.map_or(i64::MAX, stored);
-        // One more than asked for says whether there is more.
+        // One more than `limit` shows whether there is a next page.
         let more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         self.with(|connection| {
             let transaction = connection.transaction()?;
@@ -231,7 +234,7 @@ impl Attempts {
     }
 }
 
-/// A number as SQLite has it: none that is counted in here comes near what that holds.
+/// A number as SQLite stores it: no number here comes near the limit.
 fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -292,7 +295,7 @@ mod tests {
         }
     }
 
-    fn told(run: RunId, numbers: &[u64], through: u64) -> Frame {
+    fn report(run: RunId, numbers: &[u64], through: u64) -> Frame {
         let attempts: Vec<_> = numbers.iter().copied().map(attempt).collect();
         Frame { run, lost: 0, through, attempts }
     }
@@ -308,26 +311,26 @@ mod tests {
     }
 
     fn all(attempts: &Attempts) -> AttemptsPage {
-        attempts.find(AttemptsOf::Anybody, None, 100).expect("it can be read")
+        attempts.find(AttemptsOf::Anybody, None, 100).expect("reading succeeds")
     }
 
-    /// Z13: each refused attempt is kept once with the condition that decided it, and what was lost is counted once.
+    /// Z13: each refused attempt is stored once with the condition that caused the refusal, and lost ones are counted once.
     #[test]
-    fn what_is_told_twice_is_kept_once() {
+    fn what_is_reported_twice_is_stored_once() {
         let (dir, attempts) = store(100);
-        assert_eq!(attempts.heard().expect("it can be read"), (RunId(0), 0));
-        attempts.keep(&told(RUN, &[], 0)).expect("it can be written");
-        attempts.keep(&told(RUN, &[1, 2, 5], 6)).expect("it can be written");
+        assert_eq!(attempts.heard().expect("reading succeeds"), (RunId(0), 0));
+        attempts.keep(&report(RUN, &[], 0)).expect("writing succeeds");
+        attempts.keep(&report(RUN, &[1, 2, 5], 6)).expect("writing succeeds");
         for _ in 0..2 {
-            attempts.keep(&told(RUN, &[5, 7], 8)).expect("it can be written");
-            attempts.keep(&told(RUN, &[1, 2], 2)).expect("it can be written");
+            attempts.keep(&report(RUN, &[5, 7], 8)).expect("writing succeeds");
+            attempts.keep(&report(RUN, &[1, 2], 2)).expect("writing succeeds");
         }
         drop(attempts);
         let attempts = Attempts::open(&dir.path().join("attempts.sqlite")).expect("it was closed");
         let page = all(&attempts);
         let sequences: Vec<_> = page.attempts.iter().map(|attempt| attempt.at_ms - 1_000).collect();
-        assert_eq!((sequences, page.lost, page.before), (vec![7, 5, 2, 1], 4, None), "3, 4, 6 and 8 were not told");
-        assert_eq!(attempts.heard().expect("it can be read"), (RUN, 8));
+        assert_eq!((sequences, page.lost, page.before), (vec![7, 5, 2, 1], 4, None), "3, 4, 6 and 8 were not received");
+        assert_eq!(attempts.heard().expect("reading succeeds"), (RUN, 8));
         let first = &page.attempts[3];
         assert_eq!(
             (first.reason.as_str(), first.client.as_deref(), first.network.as_deref()),
@@ -336,21 +339,21 @@ mod tests {
         assert_eq!(first.decided, "too many failed attempts; try again in 30s");
     }
 
-    /// Z13: another run of the engine numbers its attempts anew, and they are others.
+    /// Z13: a new run of the engine numbers its attempts from 1 again, and they are others.
     #[test]
-    fn another_run_begins_anew() {
+    fn another_run_begins_from_1() {
         let (_dir, attempts) = store(100);
-        attempts.keep(&told(RUN, &[1, 2], 2)).expect("it can be written");
-        attempts.keep(&told(RunId(1), &[1], 1)).expect("it can be written");
-        assert_eq!((all(&attempts).attempts.len(), attempts.heard().expect("it can be read")), (3, (RunId(1), 1)));
+        attempts.keep(&report(RUN, &[1, 2], 2)).expect("writing succeeds");
+        attempts.keep(&report(RunId(1), &[1], 1)).expect("writing succeeds");
+        assert_eq!((all(&attempts).attempts.len(), attempts.heard().expect("reading succeeds")), (3, (RunId(1), 1)));
     }
 
     /// Z13: found by client and by code, newest first, page after page.
     #[test]
     fn attempts_are_found_by_client_and_by_code() {
         let (_dir, attempts) = store(100);
-        attempts.keep(&told(RUN, &(1..=20).collect::<Vec<_>>(), 20)).expect("it can be written");
-        let of_two = |before| attempts.find(AttemptsOf::Client(ClientId(2)), before, 3).expect("it can be read");
+        attempts.keep(&report(RUN, &(1..=20).collect::<Vec<_>>(), 20)).expect("writing succeeds");
+        let of_two = |before| attempts.find(AttemptsOf::Client(ClientId(2)), before, 3).expect("reading succeeds");
         let mut page = of_two(None);
         let mut found = Vec::new();
         while let Some(before) = page.before {
@@ -361,29 +364,29 @@ mod tests {
         found.extend(page.attempts);
         let sequences: Vec<_> = found.iter().map(|attempt| attempt.at_ms - 1_000).collect();
         assert_eq!(sequences, [20, 17, 14, 11, 8, 5, 2]);
-        let of_code = attempts.find(AttemptsOf::Code("code-1"), None, 100).expect("it can be read");
+        let of_code = attempts.find(AttemptsOf::Code("code-1"), None, 100).expect("reading succeeds");
         assert_eq!(of_code.attempts.len(), 10);
-        assert!(attempts.find(AttemptsOf::Code("code-3"), None, 100).expect("it can be read").attempts.is_empty());
+        assert!(attempts.find(AttemptsOf::Code("code-3"), None, 100).expect("reading succeeds").attempts.is_empty());
     }
 
-    /// A client whose id is no number is found as well, and a check has no request.
+    /// A client whose id is not a number is found too, and a check has no request.
     #[test]
-    fn whatever_id_a_client_has_it_is_found() {
+    fn a_client_with_any_id_is_found() {
         let (_dir, attempts) = store(100);
         let client = ClientId(u128::MAX - 1);
         let check = Attempt { command: "check".into(), request: RequestId(0), client: Some(client), code: None, ..attempt(1) };
-        let frame = Frame { attempts: vec![check], ..told(RUN, &[], 1) };
-        attempts.keep(&frame).expect("it can be written");
-        let found = attempts.find(AttemptsOf::Client(client), None, 10).expect("it can be read");
+        let frame = Frame { attempts: vec![check], ..report(RUN, &[], 1) };
+        attempts.keep(&frame).expect("writing succeeds");
+        let found = attempts.find(AttemptsOf::Client(client), None, 10).expect("reading succeeds");
         assert_eq!((requests(&found), found.attempts[0].client.clone()), (vec![String::new()], Some(client.to_string())));
     }
 
-    /// Bounded everything: the newest stay.
+    /// The number of stored attempts is bounded: the newest stay.
     #[test]
     fn the_oldest_make_room() {
         let (_dir, attempts) = store(5);
         for number in 1..=12 {
-            attempts.keep(&told(RUN, &[number], number)).expect("it can be written");
+            attempts.keep(&report(RUN, &[number], number)).expect("writing succeeds");
         }
         let numbers: Vec<_> = all(&attempts).attempts.iter().map(|attempt| attempt.number).collect();
         assert_eq!((numbers, all(&attempts).lost), (vec![12, 11, 10, 9, 8], 0));
@@ -392,7 +395,7 @@ mod tests {
     #[test]
     fn a_file_of_another_version_is_left_alone() {
         let (dir, attempts) = store(5);
-        attempts.with(|connection| connection.pragma_update(None, "user_version", 2)).expect("it can be written");
+        attempts.with(|connection| connection.pragma_update(None, "user_version", 2)).expect("writing succeeds");
         drop(attempts);
         let opened = Attempts::open(&dir.path().join("attempts.sqlite"));
         assert!(matches!(opened, Err(AttemptsError::OtherVersion { found: 2, .. })));

@@ -1,7 +1,8 @@
 //! The rows of an activation log.
 //!
-//! Activations are read in the order of their table, which is that of the journal. Those of one campaign are read out of the stretches in
-//! which it has some. A range of time becomes one of positions first: the journal's time never runs backwards.
+//! Activations are read in the order of their table, which is that of the journal. Those of one campaign are read from the
+//! stretches that contain any. A range of time is first converted to a range of positions: the journal's time never goes
+//! backwards.
 
 use rusqlite::{Connection, OptionalExtension, Statement};
 use scrip_protocol::CampaignId;
@@ -83,11 +84,11 @@ pub(super) fn write(
     Ok(())
 }
 
-/// A code that is not there leaves its cell without text, and the export fails: an inner join would leave the row out without a word.
+/// A missing code leaves its cell without text, and the export fails: an inner join would omit the row silently.
 pub(super) fn query(of_campaign: bool) -> String {
     let (from, between) = match of_campaign {
         false => ("activation a", "a.activation BETWEEN ?1 AND ?2"),
-        // A cross join is made in the order in which it is written.
+        // SQLite runs a cross join in the order in which it is written.
         true => (
             "campaign_stretch s CROSS JOIN activation a",
             "s.campaign = ?3 AND s.stretch BETWEEN ?1 >> 12 AND ?2 >> 12 AND a.campaign = s.campaign \
@@ -112,12 +113,12 @@ fn bind(statement: &mut Statement<'_>, first: i64, last: i64, campaign: Option<C
     campaign.map_or(Ok(()), |campaign| statement.raw_bind_parameter(3, campaign.0))
 }
 
-/// The first position from which on activations are of this time or later, before `end`; `end` where there is none.
+/// The first position before `end` from which on activations have this time or a later one; `end` if there is none.
 fn first_since(connection: &Connection, ms: u64, end: i64) -> rusqlite::Result<i64> {
     let ms = i64::try_from(ms).unwrap_or(i64::MAX);
     let mut next =
         connection.prepare("SELECT activation, at_ms FROM activation WHERE activation >= ?1 ORDER BY activation LIMIT 1")?;
-    // All activations before `low` are older, none from `high` on.
+    // All activations before `low` are older, and none from `high` on.
     let (mut low, mut high) = (0, end);
     while low < high {
         let middle = low + (high - low) / 2;

@@ -1,10 +1,10 @@
 //! The rows of a code list.
 //!
-//! One statement goes through the codes of a campaign by slot, which is how their table is sorted, and has with each how it was used and its first
-//! activation. Few codes have further ones: these are looked up when such a code comes by.
+//! One statement reads the codes of a campaign by slot, which is how their table is sorted, each with its usage and its first
+//! activation. Few codes have more activations: these are looked up for each such code.
 //!
-//! A read model that began with a snapshot does not have the activations from before: of a code that has no others the row says how often it
-//! is activated, and nothing of who, when and where.
+//! A read model that began with a snapshot does not have earlier activations: if a code has no others, its row has the number of
+//! activations, but no client, time or club.
 
 use std::iter::Peekable;
 use std::vec;
@@ -38,7 +38,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column { name: "as_of_position", kind: Kind::Id },
 ];
 
-/// What both statements have of an activation, and what its client and its refund are found by.
+/// The columns of an activation in both statements, and the joins for its client and its refund.
 const ACTIVATION: &str = "a.activation, a.at_ms, a.client, p.name, a.club, a.amount, r.at_ms, r.taken";
 const ITS_OWN: &str = "LEFT JOIN client p ON p.client = a.client LEFT JOIN refund r ON r.activation = a.activation";
 
@@ -81,10 +81,10 @@ pub(super) fn write(
                 found += 1;
             }
             None if ever == 0 => put([Cell::Blank; 9])?,
-            // Its first activation is not there.
+            // Its first activation is before this history begins.
             None => {}
         }
-        // How many of its activations were before the read model began: all of those that are not told by any later one.
+        // Activations before this history begins: the total less those that have a row.
         let uses: (Option<i64>, Option<i64>) = (row.get(13)?, row.get(14)?);
         let mut before = if uses == (Some(0), Some(0)) { ever } else { 0 };
         if ever > 0 && before == ever {
@@ -133,7 +133,7 @@ pub(super) fn again_query() -> String {
     )
 }
 
-/// The cells of an activation, which begins in this column of a row.
+/// The cells of an activation whose columns begin at an index of the row.
 fn activation<'r>(
     row: &'r Row<'_>,
     from: usize,
@@ -154,7 +154,7 @@ fn activation<'r>(
     ])
 }
 
-/// The campaign, as far as the rows show it.
+/// The columns of the campaign.
 struct Campaign {
     name: String,
     archived: bool,
@@ -169,9 +169,9 @@ impl Campaign {
     }
 }
 
-/// When codes were added, by slot. As many entries as there were additions; they are asked for in order.
+/// When codes were added, by slot: one entry per addition, read in order.
 struct Added {
-    /// The slot after the last one of an addition, and its time.
+    /// The slot after the last one of each addition, and the time of the addition.
     additions: Peekable<vec::IntoIter<(i64, i64)>>,
 }
 

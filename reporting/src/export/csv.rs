@@ -1,12 +1,12 @@
-//! CSV, as RFC 4180 has it: UTF-8, commas, lines that end with CR LF, a head. Every text stands in quotes; numbers, amounts and times do
-//! not, and an empty cell has nothing in it, by which it differs from an empty text.
+//! CSV as specified in RFC 4180: UTF-8, commas, lines that end with CR LF, a header. Every text is quoted; numbers, amounts and
+//! times are not. An empty cell contains nothing, unlike an empty text.
 //!
-//! Spreadsheet programs run a cell as a formula if it begins as one. Text that does so gets an apostrophe before it, which they take for "this
-//! is text" (pain 31). Where a cell begins depends on the program: in many countries Excel splits a line at semicolons, whatever is in
-//! quotes, and LibreOffice at what its user ticks. So the apostrophe stands as well before what would begin a formula behind any of the
-//! [separators](is_separator) inside a text. Amounts are ours, and a negative one stays a number. For the rest a code stands as it is, as
-//! in `0012` or `219E01BE`: a program that opens the file at a double click reads these as numbers (pain 30). Either the columns are imported
-//! as text, or XLSX is requested, where they are.
+//! Spreadsheet programs run a cell that begins like a formula. Such a text gets an apostrophe in front, which marks it as text
+//! (pain 31). Where a cell begins depends on the program: in many countries Excel splits a line at semicolons, even inside
+//! quotes, and LibreOffice at the separators that its user selects. So the apostrophe is also inserted before a formula that
+//! follows any of the [separators](is_separator) inside a text. Amounts are not user input, so a negative one stays a number.
+//! Otherwise codes are unchanged, such as `0012` or `219E01BE`: a program that opens the file by double click reads these as
+//! numbers (pain 30). To avoid that, import the columns as text, or export XLSX.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -18,16 +18,16 @@ use scrip_protocol::Money;
 use super::error::ExportError;
 use super::table::{Cell, Column, Table};
 
-/// To the millisecond, all of the same length, so that their order as texts is that of the times.
+/// Milliseconds, all of the same length, so that they sort as text in the order of the times.
 const TIMES: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
-/// How many bytes are gathered before the sink gets them.
+/// The size of the buffer before the sink, in bytes.
 const BUFFER_BYTES: usize = 1 << 16;
 
 pub(super) struct Csv<W: Write> {
     sink: W,
     lines: String,
-    /// The time that was written last: many follow that are the same.
+    /// The last time written: rows often repeat it.
     time: (i64, String),
 }
 
@@ -41,7 +41,7 @@ impl<W: Write> Csv<W> {
             if at > 0 {
                 lines.push(',');
             }
-            // The names of columns are plain words.
+            // Column names need no quoting.
             lines.push_str(column.name);
         }
         lines.push_str("\r\n");
@@ -52,7 +52,7 @@ impl<W: Write> Csv<W> {
         if self.time.0 != ms {
             self.time.0 = ms;
             self.time.1.clear();
-            // A number that is no time would be a defect of the read model; it is to be seen, not hidden.
+            // A number that is not a time would be a defect of the read model; show it instead of hiding it.
             let _ = match Timestamp::from_millisecond(ms) {
                 Ok(time) => TIMES.print_timestamp(&time, &mut self.time.1).map_err(|_| std::fmt::Error),
                 Err(_) => write!(self.time.1, "{ms}"),
@@ -97,10 +97,10 @@ impl<W: Write> Table for Csv<W> {
     }
 }
 
-/// Adds a text in quotes, with an apostrophe before whatever a spreadsheet program may run.
+/// Adds a quoted text, with an apostrophe before anything that a spreadsheet program may run.
 fn push_text(out: &mut String, text: &str) {
     out.push('"');
-    // A program that cuts off what begins a cell, as a tab, finds a formula behind it.
+    // A program that trims the beginning of a cell, such as a tab, finds a formula behind it.
     let mut begins = true;
     if text.starts_with(is_separator) {
         out.push('\'');
@@ -118,17 +118,17 @@ fn push_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Whether a cell that begins so is run. The wide forms are the signs as East Asian keyboards have them.
+/// Whether a cell that begins with this character runs as a formula. The full-width forms are those of East Asian keyboards.
 fn is_run(sign: char) -> bool {
     matches!(sign, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠')
 }
 
-/// Whether a program may begin a cell behind it.
+/// Whether a program may begin a new cell after this character.
 fn is_separator(sign: char) -> bool {
     matches!(sign, ',' | ';' | '|' | '\t' | '\r' | '\n' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Whether a program may take what follows for the beginning of a cell: it reads over space, and over the quotes of another cell.
+/// Whether a program may skip this character at the beginning of a cell: white space, and the quotes of another cell.
 fn is_skipped(sign: char) -> bool {
     sign.is_whitespace() || sign.is_control() || matches!(sign, '"' | '\u{feff}' | '\u{200b}')
 }
@@ -137,7 +137,7 @@ fn is_skipped(sign: char) -> bool {
 mod tests {
     use super::*;
 
-    /// Pain 31: nothing that a spreadsheet would run begins a cell, wherever the program lets cells begin.
+    /// Pain 31: no cell begins with a formula, wherever the program begins cells.
     #[test]
     fn nothing_that_is_run_begins_a_cell() {
         for (text, expected) in [
@@ -170,8 +170,8 @@ mod tests {
         }
     }
 
-    /// Pain 31: no text of signs that matter leaves a formula at the beginning of a cell, as programs split lines. The texts are all
-    /// of up to five such signs.
+    /// Pain 31: no text of significant characters leaves a formula at the beginning of a cell, however programs split lines.
+    /// Tests all texts of up to five such characters.
     #[test]
     fn no_text_leaves_a_formula_at_the_beginning_of_a_cell() {
         const SIGNS: [char; 8] = ['=', '-', ';', ',', '\t', '"', ' ', 'a'];
@@ -183,7 +183,7 @@ mod tests {
             for separator in [';', ',', '\t'] {
                 assert!(!out.split(separator).any(formula), "{text:?} became {out:?}");
             }
-            // What a reader of CSV makes of it has the text, but for apostrophes.
+            // A CSV reader gets the text back, except for apostrophes.
             let inner = out[1..out.len() - 1].replace("\"\"", "\"");
             assert_eq!(inner.replace('\'', ""), text);
         }

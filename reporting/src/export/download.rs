@@ -1,12 +1,13 @@
-//! Exports over HTTP: the file is made first, on disk, and then sent.
+//! Exports over HTTP: the file is first built on disk, then sent.
 //!
-//! Making it needs a view of the read model, which keeps the write-ahead log from being taken over. So it is made as fast as the disk
-//! takes it, whatever its reader does, within [`BUILD_MAX`] and while the log is at most [`LOG_BYTES_MAX`]. [`BUILDS_MAX`] are made at once,
-//! one for a credential; others wait for their turn. The file has no name, and is gone with the process at the latest. All files
-//! together have at most [`FILES_BYTES_MAX`], those of one credential [`FILES_BYTES_OF_ONE`].
+//! Building it needs a view of the read model, which prevents the write-ahead log from being checkpointed. So it is built at the
+//! speed of the disk, independent of its reader, within [`BUILD_MAX`] and while the log is at most [`LOG_BYTES_MAX`].
+//! [`BUILDS_MAX`] are built at once, one per credential; others wait for their turn. The file has no name, and disappears with
+//! the process at the latest. All files together take at most [`FILES_BYTES_MAX`], those of one credential
+//! [`FILES_BYTES_OF_ONE`].
 //!
-//! What is sent has a length, so that a part of it never looks whole, over HTTP/1.0 neither (pain 18, pain 42). A reader has to take
-//! [`Pace`]: a slow connection is no reason to cut it, but a reader that takes nothing does not keep its file for ever.
+//! The response has a length, so that a truncated file never looks complete, not even over HTTP/1.0 (pain 18, pain 42). A reader
+//! must keep up with [`Pace`]: a slow connection is not cut, but a reader that reads nothing does not hold its file forever.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -28,70 +29,71 @@ use scrip_web::places::{Place, Places};
 use super::{Done, Export, ExportError, Head};
 use crate::read_model::{AWAITED_BYTES, Readers, View, log_bytes};
 
-/// How many exports there may be from the request to the last byte.
+/// The maximum number of exports, each from the request to the last byte.
 pub const DOWNLOADS_MAX: usize = 32;
 
-/// How many of these one credential may have.
+/// The maximum number of exports of one credential.
 pub const DOWNLOADS_OF_ONE: usize = 4;
 
-/// How many are made at once, each for another credential: each has a thread and a view.
+/// The maximum number built at once, each for another credential: each uses a thread and a view.
 pub const BUILDS_MAX: usize = 2;
 
-/// How long an export waits for its turn to be made.
+/// How long an export waits for its turn to be built.
 pub const TURN_MAX: Duration = Duration::from_secs(60);
 
-/// How long it takes to make one, at most.
+/// The timeout for building an export.
 pub const BUILD_MAX: Duration = Duration::from_secs(180);
 
-/// How many bytes all files have together, at most.
+/// The maximum size of all files together, in bytes.
 pub const FILES_BYTES_MAX: u64 = 4 << 30;
 
-/// How many bytes the files of one credential have together, at most: half, so that it leaves room to others.
+/// The maximum size of all files of one credential, in bytes: half, so that there is room for others.
 pub const FILES_BYTES_OF_ONE: u64 = FILES_BYTES_MAX / 2;
 
-/// How many bytes of rows a spreadsheet keeps on disk until it is written, at most.
+/// The maximum size of the rows that a spreadsheet buffers on disk until it is written, in bytes.
 pub const SCRATCH_BYTES_MAX: u64 = 2 << 30;
 
-/// How large the write-ahead log may be while an export is made.
+/// The maximum size of the write-ahead log while an export is built, in bytes.
 pub const LOG_BYTES_MAX: u64 = AWAITED_BYTES;
 
-/// How many bytes are sent at once.
+/// The number of bytes sent at once.
 const CHUNK_BYTES: u64 = 64 << 10;
 
-/// How many bytes are written to disk at once.
+/// The number of bytes written to disk at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// The position that an answer is as of, and the one that its history begins after.
+/// The headers with the position that an answer is as of, and the position after which its history begins.
 const POSITION: HeaderName = HeaderName::from_static("scrip-position");
 const HISTORY_AFTER: HeaderName = HeaderName::from_static("scrip-history-after");
 
-/// How fast a reader has to be.
+/// The minimum speed of a reader.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How many bytes it takes in a second, on average since the first.
+    /// Bytes per second, on average since the first byte.
     pub bytes_per_second: u64,
-    /// For how long nothing is expected of it.
+    /// The grace period at the beginning.
     pub grace: Duration,
-    /// How long it may take in all.
+    /// The maximum time for the whole file.
     pub total: Duration,
 }
 
-/// What is expected of readers. What the system keeps in its buffers counts as taken, so that a slow reader is never behind it.
+/// The pace that readers must keep. Bytes in the system's buffers count as read, so that a slow reader is never behind because of
+/// them.
 pub const PACE: Pace =
     Pace { bytes_per_second: 4 << 10, grace: Duration::from_secs(60), total: Duration::from_secs(6 * 60 * 60) };
 
-/// How often readers are looked at.
+/// How often the pace of readers is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Pace {
-    /// Whether a reader goes on that has taken so many bytes in this time.
+    /// Whether a reader that has read so many bytes in this time may continue.
     pub fn allows(&self, elapsed: Duration, taken: u64) -> bool {
         let expected = elapsed.saturating_sub(self.grace).as_secs().saturating_mul(self.bytes_per_second);
         elapsed <= self.total && taken >= expected
     }
 }
 
-/// What limits the exports of a process.
+/// The limits of a process's exports.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) build: Duration,
@@ -103,7 +105,7 @@ pub(super) struct Limits {
     pub(super) look_every: Duration,
 }
 
-/// The limits that hold.
+/// The limits in production.
 pub(super) const LIMITS: Limits = Limits {
     build: BUILD_MAX,
     turn: TURN_MAX,
@@ -114,7 +116,7 @@ pub(super) const LIMITS: Limits = Limits {
     look_every: LOOK_EVERY,
 };
 
-/// Those exports that are under way over HTTP.
+/// The exports in progress over HTTP.
 pub struct Downloads {
     readers: Arc<Readers>,
     pub(super) places: Places,
@@ -123,7 +125,7 @@ pub struct Downloads {
     limits: Limits,
 }
 
-/// A turn to make an export.
+/// A turn to build an export.
 #[derive(Debug)]
 pub struct Turn {
     place: Place,
@@ -151,7 +153,7 @@ impl Downloads {
         self.limits.pace
     }
 
-    /// How many bytes all files have together.
+    /// The size of all files together, in bytes.
     #[cfg(test)]
     pub(super) fn bytes_on_disk(&self) -> u64 {
         self.room.used.lock().all
@@ -160,17 +162,17 @@ impl Downloads {
     /// Waits for the turn of a credential.
     ///
     /// # Errors
-    /// When too many exports are under way, or its turn does not come in time ([`ExportError::Busy`]).
+    /// If too many exports are in progress, or the turn does not come in time ([`ExportError::Busy`]).
     pub async fn turn(&self, credential: u32) -> Result<Turn, ExportError> {
         let place = self.places.take(credential).ok_or(ExportError::Busy)?;
         let build = tokio::time::timeout(self.limits.turn, self.builds.wait(credential)).await;
         Ok(Turn { place, build: build.map_err(|_| ExportError::Busy)? })
     }
 
-    /// Makes an export, and answers with it.
+    /// Builds an export, and returns it as a response.
     ///
     /// # Errors
-    /// When it cannot be made: nothing has been sent then.
+    /// If it cannot be built: nothing has been sent then.
     pub async fn begin(&self, turn: Turn, export: Export) -> Result<Response, ExportError> {
         let Turn { place, build } = turn;
         let media_type = export.format.media_type();
@@ -183,7 +185,7 @@ impl Downloads {
             limits: self.limits,
             gone: Arc::clone(&going.0),
         };
-        // If nobody waits for it any longer, `going` is dropped, and the thread ends at its next look.
+        // If the caller disconnects, `going` is dropped, and the thread ends at its next check.
         let made = tokio::task::spawn_blocking(move || {
             let _held_until_it_is_made = build;
             making.run()
@@ -202,7 +204,7 @@ impl Downloads {
     }
 }
 
-/// Whoever waits for an export: gone when this is dropped.
+/// The caller that waits for an export. Dropped when the caller is gone.
 #[derive(Debug, Default)]
 struct Going(Arc<AtomicBool>);
 
@@ -212,7 +214,7 @@ impl Drop for Going {
     }
 }
 
-/// An export that is to be made.
+/// An export to build.
 struct Making {
     readers: Arc<Readers>,
     export: Export,
@@ -266,12 +268,12 @@ impl Making {
             (Err(ExportError::Sink(why)), _) => return Err(ExportError::from_disk(why)),
             (done, _) => done?,
         };
-        tracing::debug!(rows, bytes, position = as_of.position.0, seconds = began.elapsed().as_secs_f64(), "made an export");
+        tracing::debug!(rows, bytes, position = as_of.position.0, seconds = began.elapsed().as_secs_f64(), "export built");
         Ok(Made { head, file })
     }
 }
 
-/// Room on disk, which all files share.
+/// The disk space that all files share.
 #[derive(Debug, Clone)]
 struct Room {
     used: Arc<Mutex<Used>>,
@@ -279,16 +281,16 @@ struct Room {
     max_of_one: u64,
 }
 
-/// How many bytes files have.
+/// The sizes of files, in bytes.
 #[derive(Debug, Default)]
 struct Used {
     all: u64,
-    /// By credential, of those that have any.
+    /// By credential, without zeros.
     of: HashMap<u32, u64>,
 }
 
 impl Room {
-    /// Takes room for so many bytes of a credential's file. Returns whether there is.
+    /// Reserves space for so many bytes of a credential's file. Returns whether there is enough.
     fn take(&self, credential: u32, bytes: u64) -> bool {
         let mut used = self.used.lock();
         let all = used.all.saturating_add(bytes);
@@ -301,7 +303,7 @@ impl Room {
         is_room
     }
 
-    /// Gives it back.
+    /// Releases the space.
     fn give_back(&self, credential: u32, bytes: u64) {
         let mut used = self.used.lock();
         used.all = used.all.saturating_sub(bytes);
@@ -314,7 +316,7 @@ impl Room {
     }
 }
 
-/// A file without a name, and the room that it has.
+/// A file without a name, and its reserved space.
 struct Spool {
     file: Arc<File>,
     bytes: u64,
@@ -350,13 +352,13 @@ impl Drop for Spool {
     }
 }
 
-/// A file that is being sent, with its place among the downloads. Both are gone when its reader is too slow.
+/// A file that is being sent, with its place among the downloads. Both are dropped when the reader is too slow.
 struct Source {
     open: Mutex<Option<(Spool, Place)>>,
     taken: AtomicU64,
 }
 
-/// What is sent of a file.
+/// The part of a file that is still to be sent.
 fn sent(file: Spool, place: Place, limits: Limits) -> impl Stream<Item = io::Result<Bytes>> {
     let length = file.bytes;
     let source = Arc::new(Source { open: Mutex::new(Some((file, place))), taken: AtomicU64::new(0) });
@@ -371,7 +373,7 @@ fn sent(file: Spool, place: Place, limits: Limits) -> impl Stream<Item = io::Res
                     taken,
                     length,
                     seconds = elapsed.as_secs(),
-                    "the reader of an export is too slow; the export is cut"
+                    "the reader of an export is too slow; the download is cut off"
                 );
                 drop(source.open.lock().take());
                 return;
@@ -396,7 +398,7 @@ fn sent(file: Spool, place: Place, limits: Limits) -> impl Stream<Item = io::Res
                 Some((Ok(chunk), Some((source, at))))
             }
             Err(error) => {
-                tracing::error!(%error, "the file of an export cannot be read");
+                tracing::error!(%error, "reading the file of an export failed");
                 Some((Err(error), None))
             }
         }

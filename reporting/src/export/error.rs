@@ -1,4 +1,4 @@
-//! Why there is no export.
+//! Errors of exports.
 
 use std::io;
 
@@ -6,65 +6,63 @@ use scrip_protocol::CampaignId;
 
 use crate::read_model::ReadModelError;
 
-/// Why there is no export, or only a part of one.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// There is no such campaign.
+    /// The campaign does not exist.
     #[error("there is no campaign {0}")]
     NoCampaign(CampaignId),
-    /// As many exports as may be are under way, in all or of this credential.
-    #[error("too many exports are under way, in all or of this credential")]
+    /// The limit of exports, in total or of this credential, is reached.
+    #[error("too many exports are in progress, in total or for this credential")]
     Busy,
-    /// It takes too long to make it.
-    #[error("the export was not made within {} s", .0.as_secs())]
+    /// Building it takes too long.
+    #[error("the export was not built within {} s", .0.as_secs())]
     TooLong(std::time::Duration),
-    /// So much is written to the read model that it must not be held any longer.
+    /// The read model's log has grown too large for the view to be held longer.
     #[error("the read model changes too fast for an export")]
     LogFull,
-    /// There is no room on disk for it.
+    /// There is not enough disk space.
     #[error(
-        "there is no room for the export: in the folder of the read model, or of the 4 GiB for all exports and 2 GiB for those of one credential"
+        "not enough space for the export: on the disk of the read model, or within the 4 GiB for all exports and 2 GiB per credential"
     )]
     NoRoom,
     /// The read model.
     #[error(transparent)]
     View(#[from] ReadModelError),
     /// SQLite.
-    #[error("the read model")]
+    #[error("reading the read model failed")]
     Sqlite(#[from] rusqlite::Error),
-    /// The read model says in one place that a code was activated, and in another that it was not.
-    #[error(
-        "the read model has {found} of the {expected} activations of code {slot} of campaign {campaign}: it is to be rebuilt"
-    )]
+    /// The tables of the read model disagree about the activations of a code.
+    #[error("the read model has {found} of the {expected} activations of code {slot} of campaign {campaign}; rebuild it")]
     Missing {
-        /// Of which campaign.
+        /// The campaign.
         campaign: CampaignId,
-        /// Which of its codes.
+        /// The slot of the code.
         slot: i64,
-        /// How many activations there should be.
+        /// The number of activations that the code should have.
         expected: i64,
-        /// How many there are.
+        /// The number of activations found.
         found: i64,
     },
-    /// What takes the bytes takes no more.
-    #[error("the export cannot be written")]
+    /// Writing the bytes failed.
+    #[error("writing the export failed")]
     Sink(#[source] io::Error),
-    /// The spreadsheet cannot be made.
-    #[error("the spreadsheet cannot be made")]
+    /// Building the spreadsheet failed.
+    #[error("building the spreadsheet failed")]
     Xlsx(#[from] rust_xlsxwriter::XlsxError),
-    /// The file that keeps the rows of a spreadsheet takes no more.
-    #[error("the temporary file of the spreadsheet cannot be written: is there room in its folder?")]
+    /// Writing the file that buffers the rows of a spreadsheet failed.
+    #[error("writing the temporary file of the spreadsheet failed; is there room in its folder?")]
     Scratch,
-    /// The Parquet file cannot be made.
-    #[error("the Parquet file cannot be made")]
+    /// Building the Parquet file failed.
+    #[error("building the Parquet file failed")]
     Parquet(#[from] ::parquet::errors::ParquetError),
-    /// Whoever waited for it does so no longer.
-    #[error("the export was given up")]
+    /// The caller no longer waits for it.
+    #[error("the export was cancelled")]
     GivenUp,
 }
 
 impl ExportError {
-    /// What a disk says that does not take an export.
+    /// Maps an error of the disk.
     pub(super) fn from_disk(why: io::Error) -> ExportError {
         let is_full = matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         if is_full { ExportError::NoRoom } else { ExportError::Sink(why) }

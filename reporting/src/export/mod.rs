@@ -1,12 +1,12 @@
 //! Exports (T7, A14): the code list of a campaign, and the log of activations, as CSV, XLSX or Parquet.
 //!
-//! - [`Export`] says what is wanted, and [`Export::run`] writes it into whatever takes bytes; [`download`] does so for a reader over HTTP.
-//! - `codes` and `activations` read the rows, in one transaction and in an order that SQLite has them in anyway, so that memory does not
-//!   grow with their number; `names` are looked up on the way.
-//! - `csv`, `xlsx` and `parquet` write them. A row is a slice of `Cell`s, for which nothing is allocated.
+//! - [`Export`] describes an export, and [`Export::run`] writes it to any sink; [`download`] does so for an HTTP reader.
+//! - `codes` and `activations` read the rows, in one transaction and in the order in which SQLite stores them, so that memory
+//!   does not grow with their number; `names` looks up related names.
+//! - `csv`, `xlsx` and `parquet` write them. A row is a slice of `Cell`s and needs no allocation.
 //!
-//! A file is whole or it is an error: whatever fails on the way is told, never passed over. Every file says which position it is as of: in
-//! its name, in each row, and in its properties where the format has such (Z10). So does one whose history begins later than the journal.
+//! A file is complete, or the export fails: no error is ignored. Every file states the position that it is as of: in its name, in
+//! each row, and in its properties if the format has any (Z10). If its history begins later than the journal, it states that too.
 
 mod activations;
 mod codes;
@@ -32,71 +32,72 @@ use crate::read_model::{AsOf, View};
 pub use error::ExportError;
 pub use words::{Format, Status, UnknownWord, Usage};
 
-/// An export that is wanted.
+/// An export to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
-    /// Its rows.
+    /// The rows.
     pub what: What,
     /// The format of the file.
     pub format: Format,
-    /// Whether a CSV begins with a byte order mark, by which old spreadsheet programs know UTF-8. The other formats have none.
+    /// Whether a CSV begins with a byte order mark, by which old spreadsheet programs recognise UTF-8. Other formats ignore this.
     pub byte_order_mark: bool,
-    /// The folder where XLSX keeps rows until all are there; none for the folder of the read model. The file in it has no name, and is
-    /// gone with the process at the latest.
+    /// The folder where XLSX buffers rows until it has all; none for the folder of the read model. The file in it has no name,
+    /// and disappears with the process at the latest.
     pub scratch: Option<PathBuf>,
-    /// How many bytes such rows may have, about; none for no limit.
+    /// The approximate maximum size of the buffered rows, in bytes; none for no limit.
     pub scratch_bytes_max: Option<u64>,
 }
 
 /// The rows of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// The codes of a campaign, in the order of adding: a row for each activation that a code ever had, in their order, and one
-    /// without activation for a code that had none. Archived codes are among them (X3).
+    /// The codes of a campaign, in the order in which they were added, including archived codes (X3): one row for each activation
+    /// that a code ever had, in order, and one row for a code without any.
     Codes {
-        /// Whose codes.
+        /// The campaign.
         campaign: CampaignId,
-        /// Which, by what they are.
+        /// The status of the codes.
         status: Status,
-        /// Which, by what was done with them.
+        /// The usage of the codes.
         usage: Usage,
     },
-    /// Activations in the order in which they happened, refunded ones as well.
+    /// Activations in the order in which they happened, including refunded ones.
     Activations {
-        /// Of one campaign, or of all.
+        /// Only of this campaign; none for all.
         campaign: Option<CampaignId>,
-        /// At this time or later, in milliseconds since 1970.
+        /// Only at this time or later, in milliseconds since 1970.
         from_ms: Option<u64>,
-        /// Before this time, in milliseconds since 1970.
+        /// Only before this time, in milliseconds since 1970.
         to_ms: Option<u64>,
     },
 }
 
-/// What was exported.
+/// A summary of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
-    /// How many rows, the head not counted.
+    /// The number of rows, without the header.
     pub rows: u64,
-    /// How many bytes.
+    /// The size in bytes.
     pub bytes: u64,
-    /// What all of it is as of.
+    /// What the file is as of.
     pub as_of: AsOf,
 }
 
-/// What can be said of an export before its first row.
+/// What is known of an export before its first row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// What it is called, as in `campaign-1-codes-p12345.csv`; `campaign-1-codes-after-p900-p12345.csv` where the history begins later.
+    /// The file name, such as `campaign-1-codes-p12345.csv`, or `campaign-1-codes-after-p900-p12345.csv` if the history begins
+    /// later.
     pub file_name: String,
-    /// What it is as of.
+    /// What the file is as of.
     pub as_of: AsOf,
 }
 
 impl Export {
-    /// What it is called and as of.
+    /// The name of the file, and what it is as of.
     ///
     /// # Errors
-    /// When there is no such campaign, or SQLite fails.
+    /// If the campaign does not exist, or SQLite fails.
     pub fn head(&self, view: &View<'_>) -> Result<Head, ExportError> {
         let position = view.as_of.position;
         let mut of = String::new();
@@ -112,11 +113,11 @@ impl Export {
         Ok(Head { file_name, as_of: view.as_of })
     }
 
-    /// Writes it. `goes_on` is told from time to time how far it has got, in whatever rows are counted by, and of how much; where it
-    /// answers no, the export ends with [`ExportError::GivenUp`]. Blocks.
+    /// Writes the export. Calls `goes_on` from time to time with the progress and the total, both in the unit by which rows are
+    /// counted; if it returns false, the export ends with [`ExportError::GivenUp`]. Blocks.
     ///
     /// # Errors
-    /// When anything fails. What was written until then is not an export.
+    /// If anything fails. What was written until then is not an export.
     pub fn run(
         &self,
         view: &View<'_>,
@@ -129,7 +130,7 @@ impl Export {
         let about = About::of(self.what.noun(), view)?;
         let mut sink = Counted { sink, bytes: 0, failed: None };
         let written = self.write(view, &about, &mut sink, goes_on);
-        // The formats wrap what the sink said, each in its own way.
+        // Each format wraps the error of the sink in its own way.
         match (sink.failed, written) {
             (Some(failed), _) => Err(ExportError::Sink(failed)),
             (None, Err(error)) => Err(error),
@@ -196,8 +197,8 @@ fn known(view: &View<'_>, campaign: CampaignId) -> Result<(), ExportError> {
     found.ok_or(ExportError::NoCampaign(campaign))
 }
 
-/// What takes the bytes: it counts them, and remembers what was wrong. What comes after that is dropped, because buffers that end try to be
-/// rid of what they have, and would wait and complain again.
+/// The sink of the bytes: counts them, and remembers the first error. Later bytes are discarded, because buffers flush when they
+/// are dropped, and would block and fail again.
 struct Counted<W> {
     sink: W,
     bytes: u64,
@@ -205,7 +206,7 @@ struct Counted<W> {
 }
 
 impl<W> Counted<W> {
-    fn told<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+    fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         result.map_err(|error| {
             let kind = error.kind();
             if kind != io::ErrorKind::Interrupted {
@@ -222,7 +223,7 @@ impl<W: Write> Write for Counted<W> {
             return Ok(bytes.len());
         }
         let written = self.sink.write(bytes);
-        let written = self.told(written)?;
+        let written = self.remember(written)?;
         self.bytes += written as u64;
         Ok(written)
     }
@@ -232,6 +233,6 @@ impl<W: Write> Write for Counted<W> {
             return Ok(());
         }
         let flushed = self.sink.flush();
-        self.told(flushed)
+        self.remember(flushed)
     }
 }

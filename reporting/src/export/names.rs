@@ -1,4 +1,4 @@
-//! Names and ids as they stand in cells.
+//! Names and ids in cells.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,22 +8,22 @@ use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use scrip_protocol::RequestId;
 
-/// How many names are remembered. There are few clubs and credentials; where there are more campaigns, the names are read again.
+/// The maximum number of cached names. Clubs and credentials are few; if there are more campaigns, names are read again.
 const REMEMBERED: usize = 16_384;
 
-/// The names of things that have numbers.
+/// Looks up names by number.
 pub(super) struct Names<'c> {
     find: CachedStatement<'c>,
     known: HashMap<i64, Option<String>>,
 }
 
 impl<'c> Names<'c> {
-    /// Those that a query gives, of which the number is the parameter.
+    /// Names returned by a query whose parameter is the number.
     pub(super) fn by(connection: &'c Connection, query: &str) -> rusqlite::Result<Names<'c>> {
         Ok(Names { find: connection.prepare_cached(query)?, known: HashMap::new() })
     }
 
-    /// The name of one, if it is known and not empty.
+    /// The name of a number, if it is known and not empty.
     pub(super) fn of(&mut self, number: i64) -> rusqlite::Result<Option<&str>> {
         if self.known.len() == REMEMBERED && !self.known.contains_key(&number) {
             self.known.clear();
@@ -39,7 +39,7 @@ impl<'c> Names<'c> {
     }
 }
 
-/// The id of a client as text: it is a number, or kept as the text that it is written as.
+/// The id of a client as text; the table has a number or a text.
 pub(super) fn client<'a>(id: ValueRef<'a>, text: &'a mut String) -> rusqlite::Result<&'a str> {
     match id {
         ValueRef::Integer(number) => {

@@ -1,8 +1,8 @@
-//! Parquet: typed columns, in groups of so many rows that memory stays the same.
+//! Parquet: typed columns, in row groups of bounded size, so that memory is bounded.
 //!
-//! Ids and counts are INT64, amounts DECIMAL(18, 2), times TIMESTAMP (milliseconds, UTC), the rest text in UTF-8; a cell without value is
-//! null. The position and its time stand in the metadata of the file, under `scrip.position` and `scrip.time`,
-//! and the position after which the history begins under `scrip.history_after`.
+//! Ids and counts are INT64, amounts DECIMAL(18, 2), times TIMESTAMP (milliseconds, UTC), everything else UTF-8 text; an empty
+//! cell is null. The metadata of the file have the position and its time as `scrip.position` and `scrip.time`, and the position
+//! after which the history begins as `scrip.history_after`.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use ::parquet::schema::types::Type;
 use super::error::ExportError;
 use super::table::{About, Cell, Column, Kind, Table};
 
-/// How many rows a group has.
+/// The maximum number of rows in a group.
 const GROUP_ROWS: usize = 1 << 16;
 
-/// A group ends sooner where its texts have come to so many bytes.
+/// A group ends earlier when its texts reach this size, in bytes.
 const GROUP_TEXT_BYTES: usize = 32 << 20;
 
 pub(super) struct Parquet<W: Write + Send> {
@@ -31,16 +31,16 @@ pub(super) struct Parquet<W: Write + Send> {
     text_bytes: usize,
 }
 
-/// The values of a column in the group that is being gathered.
+/// The values of a column in the current group.
 struct Values {
-    /// 1 where there is a value, 0 where there is none.
+    /// 1 for a value, 0 for null.
     levels: Vec<i16>,
     of: ValuesOf,
 }
 
 enum ValuesOf {
     Numbers(Vec<i64>),
-    /// One after the other, and where each ends.
+    /// The texts one after the other, and where each ends.
     Texts {
         bytes: Vec<u8>,
         ends: Vec<usize>,
@@ -51,7 +51,7 @@ impl<W: Write + Send> Parquet<W> {
     pub(super) fn begin(sink: W, columns: &[Column], about: &About) -> Result<Parquet<W>> {
         let types = columns.iter().map(|column| Ok(Arc::new(type_of(column)?))).collect::<Result<Vec<_>>>()?;
         let schema = Type::group_type_builder(about.noun).with_fields(types).build()?;
-        let said = [
+        let metadata = [
             ("scrip.position", about.position.clone()),
             ("scrip.history_after", about.history_after.clone()),
             ("scrip.time", about.time.to_string()),
@@ -60,10 +60,10 @@ impl<W: Write + Send> Parquet<W> {
         ];
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
-            // Of pages none are kept, nor where each begins: that would grow with the file.
+            // No statistics or offsets per page: they would grow with the file.
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_offset_index_disabled(true)
-            .set_key_value_metadata(Some(said.map(|(key, value)| KeyValue::new(key.into(), value)).into()));
+            .set_key_value_metadata(Some(metadata.map(|(key, value)| KeyValue::new(key.into(), value)).into()));
         let out = SerializedFileWriter::new(sink, Arc::new(schema), Arc::new(properties.build()))?;
         let columns = columns.iter().map(|column| Values { levels: Vec::new(), of: ValuesOf::new(column.kind) }).collect();
         Ok(Parquet { out, columns, rows: 0, text_bytes: 0 })
@@ -149,7 +149,7 @@ fn type_of(column: &Column) -> Result<Type> {
         Kind::Amount => (Physical::INT64, Some(LogicalType::decimal(2, 18))),
         Kind::Time => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MILLIS))),
     };
-    // Of amounts, what the logical type says is asked for here as well.
+    // For amounts, precision and scale must repeat those of the logical type.
     let (scale, precision) = if column.kind == Kind::Amount { (2, 18) } else { (-1, -1) };
     Type::primitive_type_builder(column.name, physical)
         .with_repetition(Repetition::OPTIONAL)

@@ -1,4 +1,4 @@
-//! A file as its rows are put into it: columns and cells, whatever the format.
+//! Columns, cells and rows, independent of the file format.
 
 use jiff::Timestamp;
 use rusqlite::OptionalExtension;
@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension;
 use super::error::ExportError;
 use crate::read_model::{AsOf, View};
 
-/// What a file says of itself, where its format has a place for it.
+/// The properties of a file, if its format has any.
 pub(super) struct About {
     /// `codes` or `activations`.
     pub(super) noun: &'static str,
@@ -31,20 +31,20 @@ impl About {
     }
 }
 
-/// A column: what it is called, and what is in it.
+/// A column: its name and its type.
 pub(super) struct Column {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
 }
 
-/// What is in a column.
+/// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Text, which may be anybody's.
+    /// Text, possibly untrusted.
     Text,
-    /// The number of a thing, with which nobody calculates.
+    /// A number that identifies something and is not used in calculations.
     Id,
-    /// How many.
+    /// A count.
     Count,
     /// An amount, in minor units.
     Amount,
@@ -52,7 +52,7 @@ pub(super) enum Kind {
     Time,
 }
 
-/// What a row has in a column, which is of the column's kind or nothing.
+/// A cell: a value of the column's type, or nothing.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Cell<'a> {
     Blank,
@@ -64,7 +64,7 @@ pub(super) enum Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    /// The cell of what there may be.
+    /// The cell of an optional value.
     pub(super) fn of<T>(value: Option<T>, cell: impl FnOnce(T) -> Cell<'a>) -> Cell<'a> {
         value.map_or(Cell::Blank, cell)
     }
@@ -75,21 +75,21 @@ pub(super) trait Table {
     /// Writes a row: as many cells as there are columns.
     fn row(&mut self, cells: &[Cell<'_>]) -> Result<(), ExportError>;
 
-    /// Ends the file. One that is not ended is not whole.
+    /// Ends the file. Without this call the file is incomplete.
     fn finish(self: Box<Self>) -> Result<(), ExportError>;
 }
 
-/// After how many rows it is asked whether to go on.
+/// The number of rows after which it is checked whether to continue.
 const ASK_AFTER: u64 = 4_096;
 
-/// Rows of a spreadsheet on disk, by what they are estimated to need.
+/// The estimated size of the rows of a spreadsheet on disk.
 pub(super) struct Scratch {
     pub(super) bytes: u64,
     pub(super) max: u64,
 }
 
 impl Scratch {
-    /// What stands around each cell, or is a number in it.
+    /// The estimated size of a cell without its text: the markup around it, or a number in it.
     const CELL_BYTES: u64 = 64;
 
     fn add(&mut self, cells: &[Cell<'_>]) -> Result<(), ExportError> {
@@ -99,19 +99,19 @@ impl Scratch {
     }
 }
 
-/// Where rows are put.
+/// Where rows are written.
 pub(super) struct Rows<'a> {
     pub(super) table: &'a mut dyn Table,
     pub(super) written: u64,
     /// The last cell of each row.
     pub(super) as_of: i64,
-    /// The rows that wait on disk, where these are limited.
+    /// The rows buffered on disk, if these are limited.
     pub(super) scratch: Option<Scratch>,
     pub(super) goes_on: &'a mut dyn FnMut(u64, u64) -> bool,
 }
 
 impl Rows<'_> {
-    /// Writes a row, which is at this place of so many.
+    /// Writes a row; `at` and `of` are the progress and the total.
     pub(super) fn put(&mut self, at: i64, of: i64, cells: &[Cell<'_>]) -> Result<(), ExportError> {
         if let Some(scratch) = &mut self.scratch {
             scratch.add(cells)?;

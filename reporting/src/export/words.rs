@@ -1,15 +1,15 @@
-//! The words that an export is asked for with, in an address and on the command line alike.
+//! The words that select an export, both in a URL and on the command line.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A word that is none of those that may stand there.
+/// An unknown word.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is none of {expected}")]
+#[error("{found:?} is not one of: {expected}")]
 pub struct UnknownWord {
-    /// What stands there.
+    /// The word found.
     pub found: String,
-    /// What may.
+    /// The words expected.
     pub expected: &'static str,
 }
 
@@ -42,40 +42,40 @@ macro_rules! words {
 }
 
 words! {
-    /// The format of a file. Its word is the ending of the file's name as well.
+    /// The format of a file. The word is also the extension of the file name.
     Format: "csv, xlsx, parquet",
-    /// Text that every program reads.
+    /// Text that every program can read.
     Csv "csv",
     /// A spreadsheet.
     Xlsx "xlsx",
-    /// Typed columns, for programs that analyse.
+    /// Typed columns, for analysis.
     Parquet "parquet",
 }
 
 words! {
-    /// Codes by what they are (T5).
+    /// Codes by status (T5).
     Status: "all, active, archived",
-    /// All.
+    /// All codes.
     All "all",
-    /// Those that are not archived, by themselves or with their campaign.
+    /// Codes that are not archived, neither individually nor with their campaign.
     Active "active",
-    /// The others.
+    /// The other codes.
     Archived "archived",
 }
 
 words! {
-    /// Codes by what was done with them (T5).
+    /// Codes by usage (T5).
     Usage: "all, used, unused",
-    /// All.
+    /// All codes.
     All "all",
-    /// Those that have an activation which was not refunded.
+    /// Codes with an activation that was not refunded.
     Used "used",
-    /// The others.
+    /// The other codes.
     Unused "unused",
 }
 
 impl Format {
-    /// Its media type.
+    /// The media type.
     pub fn media_type(self) -> &'static str {
         match self {
             Format::Csv => "text/csv; charset=utf-8; header=present",

@@ -1,11 +1,11 @@
-//! XLSX: as many sheets as the rows need, each with a head that stays in sight.
+//! XLSX: as many sheets as the rows need, each with a frozen header.
 //!
-//! Codes, ids and names are cells of text, whatever they look like, so that every digit stays (pain 30, Z14) and nothing is run. Amounts are numbers of two
-//! decimals, and times are dates (in UTC, which their form says), because people sort, filter and add these up. A number of
-//! more digits than a spreadsheet keeps is text as well.
+//! Codes, ids and names are always text cells, so that every digit is preserved (pain 30, Z14) and no formula runs. Amounts are
+//! numbers with two decimals, and times are dates (in UTC, as their format shows), because people sort, filter and add these up.
+//! A number with more digits than a spreadsheet preserves is text too.
 //!
-//! A sheet's rows are in a file until all are there, because the package begins with how many sheets there are. That file has no name: it is
-//! gone with whoever has it open.
+//! Rows are buffered in a file until all are known, because the package begins with the number of sheets. That file has no name:
+//! it disappears with the process that has it open.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,13 +18,13 @@ use scrip_protocol::Money;
 use super::error::ExportError;
 use super::table::{About, Cell, Column, Kind, Table};
 
-/// How many rows a sheet has at the most, its head among them.
+/// The maximum number of rows of a sheet, including the header.
 const SHEET_ROWS: u32 = 1 << 20;
 
-/// The largest whole number of 15 digits: how many a spreadsheet keeps.
+/// The largest integer of 15 digits, which is the precision of a spreadsheet.
 const EXACT: u64 = 999_999_999_999_999;
 
-/// How hard the package is compressed, of 9.
+/// The compression level of the package, of 9.
 const COMPRESSION: u8 = 1;
 
 pub(super) struct Xlsx<W> {
@@ -32,7 +32,7 @@ pub(super) struct Xlsx<W> {
     book: Workbook,
     columns: &'static [Column],
     noun: &'static str,
-    /// How many rows a sheet may have.
+    /// The maximum number of rows of a sheet.
     sheet_rows: u32,
     sheets: usize,
     /// The next row of the newest sheet.
@@ -79,7 +79,7 @@ impl<W: Write + Send> Xlsx<W> {
                 Kind::Id | Kind::Count | Kind::Amount => 14.0,
             };
             sheet.set_column_width(at, width)?;
-            // On the column, not on each cell: a format is looked up by all that it says.
+            // On the column, not on each cell: looking up a format compares all its properties.
             match column.kind {
                 Kind::Amount => sheet.set_column_format(at, &self.amount)?,
                 Kind::Time => sheet.set_column_format(at, &self.time)?,
@@ -88,7 +88,7 @@ impl<W: Write + Send> Xlsx<W> {
             sheet.write_string_with_format(0, at, column.name, &self.head)?;
         }
         sheet.set_freeze_panes(1, 0)?;
-        // Else each cell of digits is marked as a mistake.
+        // Otherwise the program marks each text cell of digits as an error.
         sheet.ignore_error_range(0, 0, SHEET_ROWS - 1, last, IgnoreError::NumberStoredAsText)?;
         self.row = 1;
         Ok(())
@@ -117,7 +117,7 @@ impl<W: Write + Send> Table for Xlsx<W> {
     }
 }
 
-/// The file of the rows is written by code that panics where it cannot be, as when the disk is full. The workbook is not used after that.
+/// The library panics if it cannot write the file of the rows, for example on a full disk. The workbook is not used after that.
 fn whole(write: impl FnOnce() -> Result<(), ExportError>) -> Result<(), ExportError> {
     catch_unwind(AssertUnwindSafe(write)).unwrap_or(Err(ExportError::Scratch))
 }
@@ -135,7 +135,7 @@ fn write_cell(sheet: &mut Worksheet, row: u32, column: u16, cell: Cell<'_>) -> R
     Ok(())
 }
 
-/// A time as spreadsheets have it: in days since the last one of 1899.
+/// A time as stored in spreadsheets: in days since 1899-12-30.
 fn day_of(ms: i64) -> f64 {
     const BEFORE_1970: f64 = 25_569.0;
     ms as f64 / 86_400_000.0 + BEFORE_1970
@@ -150,7 +150,7 @@ fn properties(about: &About) -> Result<DocProperties, XlsxError> {
         .set_title(format!("{} as of position {}", about.noun, about.position))
         .set_company(&about.organisation)
         .set_comment(format!("As of position {}, {}. Amounts in {}, times in UTC.", about.position, about.time, about.currency))
-        // A file is made of its position alone, not of the moment of making it.
+        // A file depends only on its position, not on when it was built.
         .set_creation_datetime(&made)
         .set_custom_property("as_of_position", about.position.as_str())
         .set_custom_property("history_after", about.history_after.as_str())
@@ -165,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// Pain 18: what does not fit on a sheet is on the next one, under a head of its own.
+    /// Pain 18: rows that do not fit on a sheet are on the next one, under their own header.
     #[test]
     fn rows_go_on_on_further_sheets() {
         const COLUMNS: &[Column] = &[Column { name: "code", kind: Kind::Text }];

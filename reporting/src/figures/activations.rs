@@ -1,8 +1,7 @@
-//! Activations: one, those of a code, of a campaign, and of all, the newest first.
+//! Activations: one, those of a code, of a campaign, or all, newest first.
 //!
-//! No index says where the activations of a campaign are. Those of a code: `code_use` says where the first is, and an index has what came
-//! after it. Those of a campaign: `campaign_stretch` says in which stretches of 4,096 positions there are any, and these are looked
-//! through.
+//! Activations have no index by campaign. For a code, `code_use` has the position of its first activation, and an index has the
+//! later ones. For a campaign, `campaign_stretch` lists the stretches of 4,096 positions that contain any, and these are scanned.
 
 use rusqlite::{OptionalExtension, Row};
 use scrip_protocol::{CampaignId, Position};
@@ -14,51 +13,51 @@ use super::{Page, page};
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, Amount, At, Client, Request};
 
-/// How many positions a stretch has.
+/// The number of positions in a stretch.
 const STRETCH: u64 = 4_096;
-/// How many stretches are looked through for a page.
+/// The maximum number of stretches scanned for a page.
 const STRETCHES_MAX: usize = 64;
 
 /// An activation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Activation {
-    /// Its id: its position in the journal.
+    /// The id: the journal position.
     pub activation: u64,
     /// When.
     pub at: At,
-    /// Who.
+    /// The client.
     pub client: Client,
-    /// The client's name.
+    /// The name of the client.
     pub client_name: Option<String>,
-    /// Where.
+    /// The club.
     pub club: u32,
-    /// The club's name.
+    /// The name of the club.
     pub club_name: Option<String>,
     /// The campaign.
     pub campaign: u32,
-    /// The campaign's name.
+    /// The name of the campaign.
     pub campaign_name: Option<String>,
-    /// Which of its codes.
+    /// The slot of the code in the campaign.
     pub slot: u32,
-    /// The code as it was written.
+    /// The code as the campaign spells it.
     pub code: Option<String>,
-    /// The how-manieth activation of its code, from 1.
+    /// The number of this activation among those of the code, from 1.
     pub nth: u64,
     /// The bonus credited.
     pub amount: Amount,
-    /// The client's bonus balance after it.
+    /// The client's bonus balance after the activation.
     pub balance: Amount,
-    /// Through which credential.
+    /// The credential that sent the request.
     pub credential: u32,
-    /// The name of that credential.
+    /// The name of the credential.
     pub credential_name: Option<String>,
     /// The request.
     pub request: Request,
-    /// The hold that it confirmed.
+    /// The hold that was confirmed.
     pub hold: Option<u64>,
-    /// The top-up during which the code was typed.
+    /// The top-up during which the code was entered.
     pub top_up: Option<u64>,
-    /// Its refund.
+    /// The refund.
     pub refund: Option<Refund>,
 }
 
@@ -69,38 +68,38 @@ pub struct Refund {
     pub refund: u64,
     /// When.
     pub at: At,
-    /// The bonus taken back.
+    /// The bonus debited.
     pub taken: Amount,
-    /// The bonus that was spent already.
+    /// The part of the bonus that was already spent.
     pub uncollected: Amount,
 }
 
 /// A page of activations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Activations {
-    /// The newest first.
+    /// Newest first.
     pub activations: Vec<Activation>,
-    /// The next page is of those before this position; none where this is the last.
+    /// The `before` of the next page; none on the last page.
     pub next: Option<u64>,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// An activation, and what this is as of.
+/// An activation, and what the answer is as of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OneActivation {
     /// The activation.
     pub activation: Activation,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// The activations that are asked for: those before a position, and how many at the most.
+/// Selects a page: the position before which it begins, and its size.
 #[derive(Debug, Clone, Copy)]
 pub struct Before {
-    /// Only those before this position; none for the newest.
+    /// Only items before this position; none for the newest.
     pub before: Option<u64>,
-    /// How many at the most.
+    /// The maximum number of items.
     pub limit: usize,
 }
 
@@ -113,31 +112,31 @@ impl Before {
 /// All activations.
 ///
 /// # Errors
-/// When SQLite fails.
-pub fn of_all(view: &View<'_>, asked: Before) -> rusqlite::Result<Activations> {
+/// If SQLite fails.
+pub fn of_all(view: &View<'_>, before: Before) -> rusqlite::Result<Activations> {
     let mut statement = view.connection.prepare_cached(&select(OF_ALL))?;
-    let rows = statement.query_map([asked.bound()], keyed)?;
-    let Page { rows: activations, next } = page(rows, asked.limit, usize::MAX)?;
+    let rows = statement.query_map([before.bound()], keyed)?;
+    let Page { rows: activations, next } = page(rows, before.limit, usize::MAX)?;
     Ok(Activations { activations, next, as_of: view.as_of })
 }
 
-/// An activation; none where there is no such activation.
+/// An activation; none if it does not exist.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn one(view: &View<'_>, activation: Position) -> rusqlite::Result<Option<Activation>> {
     view.connection.prepare_cached(&select(ONE))?.query_row([shown::bound(activation.0)], of_row).optional()
 }
 
-/// The activations of a campaign; none where there is no such campaign.
+/// The activations of a campaign; none if the campaign does not exist.
 ///
 /// # Errors
-/// When SQLite fails.
-pub fn of_campaign(view: &View<'_>, campaign: CampaignId, asked: Before) -> rusqlite::Result<Option<Activations>> {
+/// If SQLite fails.
+pub fn of_campaign(view: &View<'_>, campaign: CampaignId, before: Before) -> rusqlite::Result<Option<Activations>> {
     if !exists(view, campaign)? {
         return Ok(None);
     }
-    let bound = asked.bound();
+    let bound = before.bound();
     let mut stretches = view.connection.prepare_cached(STRETCHES)?;
     let mut statement = view.connection.prepare_cached(&select(OF_STRETCH))?;
     let mut stretches = stretches.query((campaign.0, bound.saturating_sub(1).max(0) / STRETCH as i64))?;
@@ -151,7 +150,7 @@ pub fn of_campaign(view: &View<'_>, campaign: CampaignId, asked: Before) -> rusq
         }
         let end = shown::bound(first.saturating_add(STRETCH)).min(bound);
         for row in statement.query_map((campaign.0, shown::bound(first), end), of_row)? {
-            if activations.len() >= asked.limit {
+            if activations.len() >= before.limit {
                 let next = activations.last().map(|activation| activation.activation);
                 return Ok(Some(Activations { activations, next, as_of: view.as_of }));
             }
@@ -163,21 +162,21 @@ pub fn of_campaign(view: &View<'_>, campaign: CampaignId, asked: Before) -> rusq
     Ok(Some(Activations { activations, next: None, as_of: view.as_of }))
 }
 
-/// The activations of a code; none where the campaign has no such code.
+/// The activations of a code; none if the campaign has no such code.
 ///
 /// # Errors
-/// When SQLite fails.
-pub fn of_code(view: &View<'_>, campaign: CampaignId, slot: u32, asked: Before) -> rusqlite::Result<Option<Activations>> {
+/// If SQLite fails.
+pub fn of_code(view: &View<'_>, campaign: CampaignId, slot: u32, before: Before) -> rusqlite::Result<Option<Activations>> {
     let is_there =
         view.connection.prepare_cached("SELECT 1 FROM code WHERE campaign = ?1 AND slot = ?2")?.exists((campaign.0, slot))?;
     if !is_there {
         return Ok(None);
     }
     let mut again = view.connection.prepare_cached(&select(AGAIN))?;
-    let again = again.query_map((campaign.0, slot, asked.bound()), keyed)?;
-    let first = first_of_code(view, campaign, slot)?.filter(|first| shown::bound(first.activation) < asked.bound());
+    let again = again.query_map((campaign.0, slot, before.bound()), keyed)?;
+    let first = first_of_code(view, campaign, slot)?.filter(|first| shown::bound(first.activation) < before.bound());
     let rows = again.chain(first.map(|first| Ok((first.activation, Some(first)))));
-    let Page { rows: activations, next } = page(rows, asked.limit, usize::MAX)?;
+    let Page { rows: activations, next } = page(rows, before.limit, usize::MAX)?;
     Ok(Some(Activations { activations, next, as_of: view.as_of }))
 }
 
@@ -192,14 +191,14 @@ fn first_of_code(view: &View<'_>, campaign: CampaignId, slot: u32) -> rusqlite::
 
 pub(super) const OF_ALL: &str = "a.activation < ?1 ORDER BY a.activation DESC";
 pub(super) const ONE: &str = "a.activation = ?1";
-// Without the sign, an index on the campaign would be preferred to the range of positions: there is one for the nth > 1 alone, but
-// which index is taken is not left to chance.
+// Without the `+`, SQLite would prefer an index on the campaign to the range of positions: there is one only for nth > 1,
+// but which index is taken is not left to chance.
 pub(super) const OF_STRETCH: &str = "+a.campaign = ?1 AND a.activation >= ?2 AND a.activation < ?3 ORDER BY a.activation DESC";
 pub(super) const AGAIN: &str = "a.campaign = ?1 AND a.slot = ?2 AND a.nth > 1 AND a.activation < ?3 ORDER BY a.activation DESC";
 pub(super) const STRETCHES: &str =
     "SELECT stretch FROM campaign_stretch WHERE campaign = ?1 AND stretch <= ?2 ORDER BY stretch DESC";
 
-/// Activations with all the names that belong to them.
+/// Activations with all related names.
 pub(super) fn select(which: &str) -> String {
     format!(
         "SELECT a.activation, a.at_ms, a.client, client.name, a.club, club.name, a.campaign, campaign.name, a.slot, code.code, a.nth, \

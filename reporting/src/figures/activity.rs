@@ -1,7 +1,7 @@
-//! What was activated when, by days, and where, by clubs.
+//! Activations by day and by club.
 //!
-//! The tables count by quarters of an hour, and a day is made of those that begin in it: every offset of a time zone in use is a multiple
-//! of a quarter. Days are the caller's (pain 21): from its midnight to the next, be that 23 or 25 hours later.
+//! The tables count by quarter of an hour, and a day consists of the quarters that begin in it: the offset of every time zone in
+//! use is a multiple of a quarter. Days are those of the caller's time zone (pain 21), from midnight to midnight, 23 to 25 hours.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,78 +14,78 @@ use super::{Page, page};
 use crate::read_model::{AsOf, UNKNOWN_CLUB, View};
 use crate::shown::{self, Amount, At};
 
-/// How many milliseconds a quarter of an hour has.
+/// Milliseconds in a quarter of an hour.
 const QUARTER_MS: i64 = 900_000;
 
-/// How many days are told at once.
+/// The maximum number of days in an answer.
 pub const DAYS_MAX: u16 = 400;
 
-/// Which days.
+/// Selects days.
 #[derive(Debug, Clone)]
 pub struct Days {
-    /// Whose days.
+    /// The time zone.
     pub zone: TimeZone,
-    /// The last of them; none for today.
+    /// The last day; none for today.
     pub last: Option<Date>,
-    /// How many, up to [`DAYS_MAX`].
+    /// The number of days, up to [`DAYS_MAX`].
     pub days: u16,
 }
 
-/// What was activated on each day. One on which nothing was is there as well.
+/// Activations by day, including days without any.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Activity {
     /// In order.
     pub days: Vec<Day>,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// What was activated on a day.
+/// The activations of a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Day {
     /// The day.
     #[serde(serialize_with = "date")]
     #[schema(value_type = String, format = Date)]
     pub date: Date,
-    /// What happened on it.
+    /// Activations and refunds on the day.
     pub happened: Happened,
-    /// Whether the history in here has the day from its beginning; otherwise more may have happened on it.
+    /// Whether this history covers the day from its beginning; if not, counts may be too low.
     pub is_whole: bool,
 }
 
-/// Activations and refunds of a time or a place.
+/// Activations and refunds on a day or at a club.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Happened {
-    /// How many activations there were, whatever was refunded later.
+    /// The number of activations, including those that were refunded later.
     pub activations: u64,
-    /// The bonuses credited by them.
+    /// The bonuses credited by these activations.
     pub issued: Amount,
-    /// How many refunds there were, of whatever activations.
+    /// The number of refunds, of any activations.
     pub refunds: u64,
-    /// The bonuses that they took back.
+    /// The bonuses debited by these refunds.
     pub taken_back: Amount,
 }
 
-/// What was activated at each club.
+/// Activations by club.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Clubs {
-    /// By number; clubs at which nothing was ever activated are left out. One without a number, on the first page, stands for clubs that are
-    /// not known here: there are the refunds of activations from before the history in here begins.
+    /// By number, without clubs that never had an activation. An item without a number, on the first page, stands for unknown
+    /// clubs: it has the refunds of activations from before this history begins.
     pub clubs: Vec<Club>,
-    /// The next page is of those after this number; none where this is the last.
+    /// The `after` of the next page; none on the last page.
     pub next: Option<u32>,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// What was activated at a club.
+/// The activations at a club.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Club {
-    /// The club; none for those that are not known here.
+    /// The club; none for unknown clubs.
     pub club: Option<u32>,
-    /// Its name.
+    /// The name of the club.
     pub name: Option<String>,
-    /// What happened there; refunds are of activations there.
+    /// Activations at the club, and refunds of activations at the club.
     pub happened: Happened,
 }
 
@@ -93,7 +93,7 @@ fn date<S: serde::Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Er
     serializer.collect_str(date)
 }
 
-/// When days begin, in milliseconds. What lies outside the years that can be named is cut off there.
+/// When a day begins, in milliseconds since 1970, clamped to the supported range of years.
 pub(crate) fn beginning_ms(date: Date, zone: &TimeZone) -> i64 {
     match date.to_zoned(zone.clone()) {
         Ok(midnight) => midnight.timestamp().as_millisecond(),
@@ -102,33 +102,33 @@ pub(crate) fn beginning_ms(date: Date, zone: &TimeZone) -> i64 {
     }
 }
 
-/// When a day is over: when the next begins.
+/// When a day ends: when the next begins.
 pub(crate) fn end_ms(date: Date, zone: &TimeZone) -> i64 {
     date.tomorrow().map_or_else(|_| Timestamp::MAX.as_millisecond(), |next| beginning_ms(next, zone))
 }
 
-/// What was activated on each of the days; none where there is no such campaign.
+/// The activations of a campaign by day; none if the campaign does not exist.
 ///
 /// # Errors
-/// When SQLite fails.
-pub fn by_day(view: &View<'_>, campaign: CampaignId, asked: &Days) -> rusqlite::Result<Option<Activity>> {
+/// If SQLite fails.
+pub fn by_day(view: &View<'_>, campaign: CampaignId, query: &Days) -> rusqlite::Result<Option<Activity>> {
     if !exists(view, campaign)? {
         return Ok(None);
     }
     let now = Timestamp::from_millisecond(shown::bound(view.now_ms)).unwrap_or(Timestamp::MAX);
-    let last = asked.last.unwrap_or_else(|| now.to_zoned(asked.zone.clone()).date());
-    let days = asked.days.clamp(1, DAYS_MAX);
+    let last = query.last.unwrap_or_else(|| now.to_zoned(query.zone.clone()).date());
+    let days = query.days.clamp(1, DAYS_MAX);
     let first = last.saturating_sub(Span::new().days(i64::from(days) - 1));
     let nothing = Happened { activations: 0, issued: Amount(0), refunds: 0, taken_back: Amount(0) };
     let begins_after = view.as_of.history_after_time.map(|At(time_ms)| shown::bound(time_ms));
     let day = |date| {
-        let is_whole = begins_after.is_none_or(|after| beginning_ms(date, &asked.zone) > after);
+        let is_whole = begins_after.is_none_or(|after| beginning_ms(date, &query.zone) > after);
         Day { date, happened: nothing, is_whole }
     };
     let mut days: Vec<Day> = first.series(Span::new().days(1)).take_while(|date| *date <= last).map(day).collect();
     // The first quarter that begins on each day or after it.
-    let begins: Vec<i64> = days.iter().map(|day| quarter(beginning_ms(day.date, &asked.zone))).collect();
-    let (from, end) = (quarter(beginning_ms(first, &asked.zone)), quarter(end_ms(last, &asked.zone)));
+    let begins: Vec<i64> = days.iter().map(|day| quarter(beginning_ms(day.date, &query.zone))).collect();
+    let (from, end) = (quarter(beginning_ms(first, &query.zone)), quarter(end_ms(last, &query.zone)));
     let mut statement = view.connection.prepare_cached(BY_QUARTER)?;
     let mut rows = statement.query((campaign.0, from, end))?;
     while let Some(row) = rows.next()? {
@@ -154,10 +154,10 @@ fn quarter(ms: i64) -> i64 {
     ms.div_euclid(QUARTER_MS) + i64::from(ms.rem_euclid(QUARTER_MS) > 0)
 }
 
-/// What was activated at each club; none where there is no such campaign.
+/// The activations of a campaign by club; none if the campaign does not exist.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn by_club(view: &View<'_>, campaign: CampaignId, after: Option<u32>, limit: usize) -> rusqlite::Result<Option<Clubs>> {
     if !exists(view, campaign)? {
         return Ok(None);
@@ -186,7 +186,7 @@ fn happened(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Happened> {
     })
 }
 
-/// Whether there is such a campaign.
+/// Whether a campaign exists.
 pub(crate) fn exists(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<bool> {
     view.connection.prepare_cached("SELECT 1 FROM campaign WHERE campaign = ?1")?.exists([campaign.0])
 }

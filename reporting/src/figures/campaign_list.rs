@@ -1,7 +1,7 @@
-//! The campaigns: the list with its filters (C1, C6), and all that is to be said of one.
+//! Campaigns: the list with its filters (C1, C6), and the page of one campaign.
 //!
-//! Status and redeemability are two values (A1): a period that is over makes a campaign inactive, and its codes are taken for as long as
-//! nothing enforces the period. Both are as of the time of the view.
+//! Status and redeemability are two values (A1): when its period ends, a campaign becomes inactive, but its codes are still
+//! accepted unless the period is enforced. Both are as of the time of the view.
 
 use rusqlite::{OptionalExtension, Row};
 use scrip_protocol::CampaignId;
@@ -12,36 +12,36 @@ use super::{CampaignFigures, Counters, Held, Page, of_campaign, page_within, uti
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, Amount, At, Json, Request};
 
-/// How many campaigns are looked at for a page.
+/// The maximum number of campaigns examined for a page.
 const LOOKED_AT_MAX: usize = 4_096;
-/// How many addings of codes, and how many changes, a campaign is shown with.
+/// The maximum number of additions of codes, and of changes, on the page of a campaign.
 const LATEST: i64 = 100;
 
-/// Which campaigns are shown.
+/// Selects campaigns.
 #[derive(Debug, Clone, Default)]
 pub struct CampaignFilter {
-    /// By their status; `None` for those that are not archived.
+    /// By status; `None` for those that are not archived.
     pub status: Option<StatusFilter>,
-    /// By whether their codes are taken.
+    /// By whether their codes can be redeemed.
     pub redeemable: Option<bool>,
-    /// Only those that run at this club.
+    /// Only campaigns that run at this club.
     pub club: Option<u32>,
-    /// Only those whose name has this text in it, whatever the letter case.
+    /// Only campaigns whose name contains this text, ignoring case.
     pub text: Option<String>,
     /// By whether they are low on stock (Z16).
     pub low_stock: Option<bool>,
-    /// Only those behind this number.
+    /// Only campaigns after this number.
     pub after: u32,
-    /// How many at the most.
+    /// The maximum number of campaigns.
     pub limit: usize,
 }
 
-/// Which campaigns are shown by their status.
+/// Selects campaigns by status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusFilter {
-    /// Those of this status.
+    /// Campaigns with this status.
     Only(Status),
-    /// All of them.
+    /// All campaigns.
     All,
 }
 
@@ -49,9 +49,9 @@ pub enum StatusFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Switched on, and within its period.
+    /// Switched on, and within the period.
     Active,
-    /// Switched off, or outside its period.
+    /// Switched off, or outside the period.
     Inactive,
     /// Archived.
     Archived,
@@ -60,103 +60,103 @@ pub enum Status {
 /// A campaign: its terms and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Campaign {
-    /// Its number.
+    /// The number.
     pub campaign: u32,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The bonus for an activation.
+    /// The bonus of an activation.
     pub amount: Amount,
-    /// The numbers of the clubs at which it runs; empty for all.
+    /// The numbers of the clubs at which the campaign runs; empty for all clubs.
     pub clubs: Vec<u32>,
-    /// When its period starts.
+    /// When the period starts.
     pub starts_at: Option<At>,
-    /// When its period ends; this moment is within it.
+    /// When the period ends, inclusive.
     pub ends_at: Option<At>,
-    /// Whether its codes are taken within the period alone.
+    /// Whether codes are accepted only within the period.
     pub enforce_period: bool,
-    /// How often a code may be activated; none for any number.
+    /// The maximum number of activations of a code; none for no limit.
     pub activations_per_code_max: Option<u64>,
-    /// How often a client may activate codes of it.
+    /// The maximum number of activations of a client.
     pub activations_per_client_max: Option<u64>,
-    /// How often its codes may be activated in all.
+    /// The maximum number of activations of the campaign.
     pub activations_max: Option<u64>,
-    /// What it may spend on bonuses.
+    /// The budget for bonuses.
     pub budget: Option<Amount>,
-    /// It is low on stock when fewer codes are redeemable.
+    /// The campaign is low on stock if fewer codes than this are redeemable.
     pub low_stock_below: Option<u64>,
-    /// Whether it is switched on.
+    /// Whether the campaign is switched on.
     pub switched_on: bool,
-    /// By the switch and the period (C6).
+    /// The status, by the switch and the period (C6).
     pub status: Status,
-    /// Whether its codes are taken (A1).
+    /// Whether codes can be redeemed (A1).
     pub redeemable: bool,
-    /// Whether its period is over and its codes are still taken (A1).
+    /// Whether the period is over but codes can still be redeemed (A1).
     pub ended_still_accepting: bool,
-    /// When it was created.
+    /// When the campaign was created.
     pub created_at: At,
-    /// When it was archived.
+    /// When the campaign was archived.
     pub archived_at: Option<At>,
-    /// How many codes it has.
+    /// The number of codes.
     pub codes: u64,
-    /// How many of them were activated (A7).
+    /// The number of codes that were activated (A7).
     pub codes_activated: u64,
-    /// How many were never activated and are not archived (A9).
+    /// The number of codes that were never activated and are not archived (A9).
     pub codes_available: u64,
-    /// How many could be activated, one use each: codes that are not archived and have a use left, neither activated nor held, as far as the
-    /// campaign's limit and its budget reach.
+    /// The number of codes that could be activated, one use each: not archived, with a use left that is neither activated nor
+    /// held, up to the campaign's limit and budget.
     pub codes_redeemable: u64,
-    /// Activated codes of all, in per cent; `-` where there is none (T2).
+    /// The percentage of codes that were activated; `-` if there are no codes (T2).
     pub utilisation: String,
-    /// How many activations there are.
+    /// The number of activations.
     pub activations: u64,
-    /// The bonuses credited, less what was taken back.
+    /// The bonuses credited, less refunds.
     pub issued: Amount,
-    /// Whether it is low on stock (Z16).
+    /// Whether the campaign is low on stock (Z16).
     pub low_stock: bool,
 }
 
-/// A page of the campaigns.
+/// A page of campaigns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Campaigns {
     /// By number.
     pub campaigns: Vec<Campaign>,
-    /// The next page is of those after this number; none where this is the last.
+    /// The `after` of the next page; none on the last page.
     pub next: Option<u32>,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// All that is to be said of a campaign.
+/// A campaign in full.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CampaignPage {
-    /// Its terms and its state.
+    /// The terms and the state.
     pub campaign: Campaign,
-    /// Its counters.
+    /// The counters.
     pub figures: CampaignFigures,
-    /// Where its codes came from, the newest first, 100 at the most (K9).
+    /// When and how codes were added, newest first, at most 100 (K9).
     pub added: Vec<Added>,
-    /// What staff changed, the newest first, 100 at the most.
+    /// Changes by staff, newest first, at most 100.
     pub changes: Vec<Change>,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// Codes that were added at one time (K9).
+/// Codes added at one time (K9).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Added {
-    /// The slot of the first.
+    /// The slot of the first code.
     pub first_slot: u64,
-    /// How many.
+    /// The number of codes.
     pub codes: u64,
     /// When.
     pub at: At,
     /// The record.
     pub position: u64,
-    /// `created` with the campaign, `added` or `generated`; `unknown` of codes from before the read model began.
+    /// `created` with the campaign, `added` or `generated`; `unknown` for codes from before this history begins.
     pub how: String,
 }
 
-/// Something that staff changed.
+/// A change by staff.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Change {
     /// The record.
@@ -165,21 +165,21 @@ pub struct Change {
     pub at: At,
     /// Its kind, as in `campaign_updated`.
     pub kind: String,
-    /// Whose request it was; 0 for the engine itself.
+    /// The credential that sent the request; 0 for the engine itself.
     pub credential: u32,
-    /// The name of that credential.
+    /// The name of the credential.
     pub credential_name: Option<String>,
     /// The request.
     pub request: Option<Request>,
-    /// What was changed.
+    /// The change.
     #[schema(value_type = Object)]
     pub body: serde_json::Value,
 }
 
-/// A page of the campaigns that pass a filter.
+/// A page of the campaigns that match a filter.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn list(view: &View<'_>, filter: &CampaignFilter) -> rusqlite::Result<Campaigns> {
     let text = filter.text.as_deref().map(str::to_lowercase);
     let passes = |campaign: &Campaign| {
@@ -204,10 +204,10 @@ pub fn list(view: &View<'_>, filter: &CampaignFilter) -> rusqlite::Result<Campai
     Ok(Campaigns { campaigns, next, as_of: view.now() })
 }
 
-/// All that is to be said of a campaign; none where there is no such campaign.
+/// The page of a campaign; none if the campaign does not exist.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn show(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<Option<CampaignPage>> {
     let mut statement = view.connection.prepare_cached(&select("campaign = ?1"))?;
     let found = statement.query_row([campaign.0], |row| of_row(view, row)).optional()?;

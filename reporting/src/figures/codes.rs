@@ -1,4 +1,4 @@
-//! The code table of a campaign (T5, T6): every code with its status and usage, and who activated it first and last, when and where.
+//! The code table of a campaign (T5, T6): every code with its status, its usage, and its first and last activation.
 
 use rusqlite::{OptionalExtension, Row, Statement};
 use scrip_protocol::CampaignId;
@@ -10,19 +10,19 @@ use super::{Page, page};
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, At, Client};
 
-/// How many codes are looked at for a page.
+/// The maximum number of codes examined for a page.
 const LOOKED_AT_MAX: usize = 16_384;
 
-/// Which codes are shown.
+/// Selects codes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CodeFilter {
-    /// By whether they are archived, by themselves or with the campaign; none for all (X3).
+    /// By whether they are archived, individually or with the campaign; none for all (X3).
     pub archived: Option<bool>,
     /// By whether they are activated; none for all.
     pub used: Option<bool>,
-    /// Only those behind this slot.
+    /// Only codes after this slot.
     pub after: Option<u32>,
-    /// How many at the most.
+    /// The maximum number of codes.
     pub limit: usize,
 }
 
@@ -30,18 +30,19 @@ pub struct CodeFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeStatus {
-    /// It is not.
+    /// Not archived.
     Active,
-    /// By itself (X2): restoring the campaign does not bring it back (A5).
+    /// Archived individually (X2): restoring the campaign does not restore it (A5).
     Archived,
-    /// Its campaign is (X1).
+    /// The campaign is archived (X1).
     ArchivedWithCampaign,
-    /// When its campaign was restored, another one held its value (X5).
+    /// Another campaign had the code when this campaign was restored (X5).
     ArchivedLeftBehind,
 }
 
 impl CodeStatus {
-    /// The word for it, here and in exports. Whatever begins with `archived` cannot be redeemed, and appears under the filter of that name.
+    /// The word in answers and exports. A code whose word begins with `archived` cannot be redeemed, and matches the filter
+    /// `archived`.
     pub const fn word(self) -> &'static str {
         match self {
             CodeStatus::Active => "active",
@@ -55,54 +56,54 @@ impl CodeStatus {
 /// A code of a campaign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Code {
-    /// Its place, in the order of adding, from 0.
+    /// The slot: codes are numbered from 0 in the order in which they were added.
     pub slot: u32,
-    /// As it was written.
+    /// The code as the campaign spells it.
     pub code: String,
-    /// Whether it is archived.
+    /// Whether and how the code is archived.
     pub status: CodeStatus,
-    /// How often it is activated, refunded activations taken off.
+    /// The number of activations, without refunded ones.
     pub activations: u64,
-    /// Its first activation; none where that was before the read model began.
+    /// The first activation; none if it is before this history begins.
     pub first: Option<Use>,
-    /// Its last activation, where that is another one.
+    /// The last activation, if that is another one.
     pub last: Option<Use>,
 }
 
-/// Who activated a code, when and where (T6).
+/// An activation of a code (T6).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Use {
     /// The activation.
     pub activation: u64,
     /// When.
     pub at: At,
-    /// Who.
+    /// The client.
     pub client: Client,
-    /// The client's name.
+    /// The name of the client.
     pub client_name: Option<String>,
-    /// Where.
+    /// The club.
     pub club: u32,
-    /// The club's name.
+    /// The name of the club.
     pub club_name: Option<String>,
-    /// Whether it was refunded.
+    /// Whether the activation was refunded.
     pub refunded: bool,
 }
 
 /// A page of the codes of a campaign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Codes {
-    /// In the order of adding. There may be none though a next page has some.
+    /// In the order in which they were added. Can be empty even if there is a next page.
     pub codes: Vec<Code>,
-    /// The next page is of those after this slot; none where this is the last.
+    /// The `after` of the next page; none on the last page.
     pub next: Option<u32>,
-    /// What this is as of.
+    /// What the page is as of.
     pub as_of: AsOf,
 }
 
-/// A page of the codes of a campaign that pass a filter; none where there is no such campaign.
+/// A page of the codes of a campaign that match a filter; none if the campaign does not exist.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn list(view: &View<'_>, campaign: CampaignId, filter: &CodeFilter) -> rusqlite::Result<Option<Codes>> {
     if !exists(view, campaign)? {
         return Ok(None);
@@ -136,8 +137,8 @@ pub(crate) fn is_archived(view: &View<'_>, campaign: CampaignId) -> rusqlite::Re
     Ok(statement.query_row([campaign.0], |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
-/// What the number in the table means: a code that is archived by itself stays so, whatever becomes of its campaign; one that was left behind
-/// comes back with its campaign as the others do.
+/// Decodes the number in the table. A code that was archived individually stays archived, whatever happens to its campaign; a
+/// code that was left behind is restored with its campaign like the others.
 pub(crate) fn status(archived: i64, campaign_archived: bool) -> CodeStatus {
     match (archived, campaign_archived) {
         (0, false) => CodeStatus::Active,
@@ -147,7 +148,7 @@ pub(crate) fn status(archived: i64, campaign_archived: bool) -> CodeStatus {
     }
 }
 
-/// Looks up who activated codes.
+/// Looks up activations of codes.
 pub(crate) struct Uses<'v> {
     statement: rusqlite::CachedStatement<'v>,
 }
@@ -157,7 +158,7 @@ impl<'v> Uses<'v> {
         Ok(Uses { statement: view.connection.prepare_cached(USE)? })
     }
 
-    /// The first use of a code, and its last where that is another one.
+    /// The first activation of a code, and the last if that is another one.
     pub(crate) fn first_and_last(
         &mut self,
         first: Option<u64>,

@@ -1,9 +1,9 @@
 //! Statistics (T1 to T6, with A7 to A10): pure functions of a view.
 //!
-//! Here are the counters of one campaign; [`campaign_list`] lists campaigns and shows one, [`activity`] has its days and clubs, [`codes`]
-//! its codes, and [`activations`] what was activated, newest first. Each answer says what it is as of, and depends on nothing but the
-//! tables and the time of the view. Pages continue behind a key and look at a bounded number of rows, so that
-//! one may be short, or empty, and still name the key where the next begins.
+//! This module has the counters of one campaign; [`campaign_list`] lists campaigns and shows one, [`activity`] has its days and
+//! clubs, [`codes`] its codes, and [`activations`] its activations, newest first. Each answer states what it is as of, and
+//! depends only on the tables and the time of the view. A page continues after a key and examines a bounded number of rows, so
+//! that it can be short or empty and still name the key after which the next begins.
 
 pub mod activations;
 pub mod activity;
@@ -21,29 +21,30 @@ use scrip_protocol::{CampaignId, Money};
 use crate::read_model::{AsOf, HELD_LENGTHS, View};
 use crate::shown;
 
-/// The counters of a campaign (T1). Refunded activations are taken off, but for what could not be collected of their bonuses.
+/// The counters of a campaign (T1). Refunded activations are excluded, except for the part of their bonuses that could not be
+/// collected.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct CampaignFigures {
-    /// How many codes it has, archived ones included (A10).
+    /// The number of codes, including archived ones (A10).
     pub codes: u64,
-    /// How many of them are archived, by themselves or with the campaign.
+    /// The number of archived codes, individually or with the campaign.
     pub codes_archived: u64,
-    /// How many were activated at least once (A7).
+    /// The number of codes that were activated at least once (A7).
     pub codes_activated: u64,
-    /// How many were never activated and are not archived (A9).
+    /// The number of codes that were never activated and are not archived (A9).
     pub codes_available: u64,
-    /// How many could be activated, one use each: codes that are not archived and have a use left, neither activated nor held, as far as the
-    /// campaign's limit and its budget reach (A9).
+    /// The number of codes that could be activated, one use each: not archived, with a use left that is neither activated nor
+    /// held, up to the campaign's limit and budget (A9).
     pub codes_redeemable: u64,
-    /// How many activations there are.
+    /// The number of activations.
     pub activations: u64,
-    /// How many uses are held at the time that this is as of (Z1).
+    /// The number of uses held at the time of `as_of` (Z1).
     pub held: u64,
-    /// The bonuses credited in all, in minor units: the sum over activations (A8), less what was taken back (T3).
+    /// The bonuses credited in total, in minor units: the sum over activations (A8), less refunds (T3).
     #[serde(serialize_with = "shown::amount")]
     #[schema(value_type = shown::Amount)]
     pub issued: i64,
-    /// How many activations were refunded.
+    /// The number of refunded activations.
     pub refunds: u64,
     /// What refunds took back; none where the history begins after some of them.
     pub taken_back: Option<shown::Amount>,
@@ -51,19 +52,19 @@ pub struct CampaignFigures {
     #[serde(serialize_with = "shown::amount")]
     #[schema(value_type = shown::Amount)]
     pub uncollected: i64,
-    /// Activated codes of all codes, in per cent with two decimals, as in `12.50`; `-` where there is no code (T2).
+    /// The percentage of codes that were activated, with two decimals, such as `12.50`; `-` if there are no codes (T2).
     #[schema(pattern = r"^(-|[0-9]+\.[0-9]{2})$")]
     pub utilisation: String,
-    /// Whether fewer codes are redeemable than the threshold of its terms (Z16).
+    /// Whether fewer codes are redeemable than the threshold in the terms (Z16).
     pub low_stock: bool,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// The counters of a campaign; none where there is no such campaign.
+/// The counters of a campaign; none if the campaign does not exist.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn of_campaign(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<Option<CampaignFigures>> {
     let counters = view
         .connection
@@ -90,7 +91,7 @@ pub fn of_campaign(view: &View<'_>, campaign: CampaignId) -> rusqlite::Result<Op
     }))
 }
 
-/// The counters as the table has them, and what follows from them.
+/// The counters as stored in the table, and what follows from them.
 struct Counters {
     codes: u64,
     codes_archived: u64,
@@ -104,18 +105,18 @@ struct Counters {
     taken_back: Option<shown::Amount>,
     uncollected: i64,
     is_archived: bool,
-    /// Those of its terms by which its stock is measured; the others are as those of a campaign without any.
+    /// The terms by which the stock is measured; the other terms have the values of a campaign without limits.
     terms: Terms,
 }
 
-/// What is held of a campaign at the time of a view.
+/// The open holds of a campaign at the time of a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Held {
-    /// How many uses (Z1).
+    /// The number of uses (Z1).
     uses: u64,
     /// The sum of their amounts, in minor units.
     sum: i128,
-    /// How many codes that are not archived have uses left by their activations, all of which are held.
+    /// The number of codes that are not archived whose remaining uses are all held.
     codes_full: u64,
 }
 
@@ -153,7 +154,7 @@ impl Counters {
          activations, issued, refunds, taken_back, uncollected, archived_ms IS NOT NULL, amount, activations_per_code_max, \
          activations_max, budget, low_stock";
 
-    /// Reads them from the columns that begin there.
+    /// Reads them from the columns that begin at an index.
     fn of(row: &Row<'_>, at: usize) -> rusqlite::Result<Counters> {
         Ok(Counters {
             codes: shown::whole(row, at)?,
@@ -201,7 +202,7 @@ impl Counters {
         }
     }
 
-    /// The codes that are not archived, without those of some kind, of which some are archived.
+    /// The number of codes that are neither archived nor of some kind; `of_kind_archived` of that kind are archived.
     fn live_without(&self, of_kind: u64, of_kind_archived: u64) -> u64 {
         let live = self.codes.saturating_sub(self.codes_archived);
         if self.is_archived { 0 } else { live.saturating_sub(of_kind.saturating_sub(of_kind_archived)) }
@@ -212,7 +213,7 @@ impl Counters {
     }
 }
 
-/// T2: in per cent with two decimals, half away from zero; `-` of nothing.
+/// T2: a percentage with two decimals, rounded half away from zero; `-` if the total is 0.
 fn utilisation(activated: u64, codes: u64) -> String {
     if codes == 0 {
         return "-".to_owned();

@@ -1,4 +1,4 @@
-//! A rule as staff saved it, and why it did not do on some top-ups what it should have done (A20, A31).
+//! A rule as staff saved it, and the top-ups on which it failed (A20, A31).
 
 use rusqlite::OptionalExtension;
 use scrip_protocol::RuleId;
@@ -8,39 +8,39 @@ use utoipa::ToSchema;
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, At, Client, Json};
 
-/// How many failures a rule is shown with.
+/// The maximum number of failures in the answer.
 const LATEST: i64 = 100;
 
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct RulePage {
-    /// Its number.
+    /// The number.
     pub rule: u32,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Whether it is switched on.
+    /// Whether the rule is switched on.
     pub active: bool,
-    /// When it was saved last.
+    /// When the rule was last saved.
     pub saved_at: At,
-    /// When it was archived.
+    /// When the rule was archived.
     pub archived_at: Option<At>,
-    /// Its terms: clubs, conditions, actions, tags.
+    /// The terms: clubs, conditions, actions, tags.
     #[schema(value_type = Object)]
     pub terms: serde_json::Value,
-    /// How often it failed, by why. What came before the read model began is not counted.
+    /// The number of failures by reason, without those before this history begins.
     pub failed: Vec<FailureCount>,
     /// The newest failures, 100 at most.
     pub failures: Vec<RuleFailure>,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// How often a rule failed for a reason.
+/// The number of failures of a rule for a reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FailureCount {
-    /// As of a [`RuleFailure`].
+    /// The reason, as in [`RuleFailure`].
     pub why: String,
-    /// How often.
+    /// The number of failures.
     pub count: u64,
 }
 
@@ -57,10 +57,10 @@ pub struct RuleFailure {
     pub why: String,
 }
 
-/// A rule; none where there is no such rule.
+/// A rule; none if it does not exist.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn show(view: &View<'_>, RuleId(rule): RuleId) -> rusqlite::Result<Option<RulePage>> {
     let page = |row: &rusqlite::Row<'_>| {
         let Json(terms) = row.get(2)?;

@@ -14,7 +14,7 @@ use crate::{history, refusals, search};
 const AUTUMN: CampaignId = CampaignId(1);
 const ALL: Before = Before { before: None, limit: 100 };
 
-/// T1, T2, T3, A7 to A10, Z1, Z16, Z10: the counters are those of the engine's own definitions, as of a position.
+/// T1, T2, T3, A7 to A10, Z1, Z16, Z10: the counters follow the engine's definitions, as of a position.
 #[test]
 fn counters_follow_from_the_table() {
     let figures = sample::view(|view| of_campaign(view, AUTUMN)).expect("there is such a campaign");
@@ -34,9 +34,10 @@ fn counters_follow_from_the_table() {
     assert_eq!(sample::view(|view| of_campaign(view, CampaignId(99))), None);
 }
 
-/// A1, C6, Z1, Z16: while no record comes, holds expire, periods end and days begin by the engine's time, and the answers say as of which time.
+/// A1, C6, Z1, Z16: while no records arrive, holds expire, periods end and days begin by the engine's time, and the answers have
+/// that time.
 #[test]
-fn figures_follow_the_time_while_no_record_comes() {
+fn figures_follow_the_time_while_no_records_arrive() {
     let at = |now_ms| {
         sample::view_at(now_ms, |view| {
             let figures = of_campaign(view, AUTUMN)?.expect("there is such a campaign");
@@ -53,7 +54,7 @@ fn figures_follow_the_time_while_no_record_comes() {
     assert_eq!(at(now + 86_400 * second), (0, 2, now + 86_400 * second, "2026-09-22".to_owned(), false));
 }
 
-/// T2: to two decimals, half away from zero, of any number of codes.
+/// T2: two decimals, rounded half away from zero, for any number of codes.
 #[test]
 fn utilisation_is_exact() {
     for (activated, codes, expected) in [
@@ -68,7 +69,8 @@ fn utilisation_is_exact() {
     }
 }
 
-/// C1, C6, C8, A1: status follows the switch and the period, redeemability the switch; the list filters by both, by text, club and stock.
+/// C1, C6, C8, A1: status follows the switch and the period, redeemability the switch; the list filters by both, by text, club
+/// and stock.
 #[test]
 fn campaigns_are_listed_by_what_they_are() {
     let list = |filter: CampaignFilter| {
@@ -91,9 +93,10 @@ fn campaigns_are_listed_by_what_they_are() {
     assert_eq!(list(CampaignFilter { limit: 2, after: 3, ..of() }), (vec![4], None));
 }
 
-/// A1, K9: a campaign that has ended and still accepts says so; where its codes came from and what was changed is told with it.
+/// A1, K9: a campaign whose period is over but that still accepts codes shows it; its page has the origin of its codes and its
+/// changes.
 #[test]
-fn a_campaign_is_shown_with_where_its_codes_came_from() {
+fn a_campaign_is_shown_with_the_origin_of_its_codes() {
     let page = sample::view(|view| campaign_list::show(view, AUTUMN)).expect("there is such a campaign");
     assert!(page.campaign.ended_still_accepting && page.campaign.redeemable);
     assert_eq!(page.campaign.status, Status::Inactive);
@@ -108,12 +111,12 @@ fn a_campaign_is_shown_with_where_its_codes_came_from() {
 #[track_caller]
 fn days(zone: &str, last: &str, days: u16) -> Vec<(String, u64)> {
     let zone = TimeZone::get(zone).expect("there is such a time zone");
-    let asked = Days { zone, last: Some(last.parse().expect("it is a day")), days };
-    let activity = sample::view(|view| activity::by_day(view, AUTUMN, &asked)).expect("there is such a campaign");
+    let query = Days { zone, last: Some(last.parse().expect("it is a day")), days };
+    let activity = sample::view(|view| activity::by_day(view, AUTUMN, &query)).expect("there is such a campaign");
     activity.days.iter().map(|day| (day.date.to_string(), day.happened.activations)).collect()
 }
 
-/// Pain 21, T4: a day is that of the time zone which was asked for, with its 23 to 25 hours, and one without activations is there.
+/// Pain 21, T4: days are those of the requested time zone, with 23 to 25 hours, and days without activations are included.
 #[test]
 fn days_are_those_of_the_time_zone() {
     let of = |rows: &[(&str, u64)]| rows.iter().map(|(day, n)| ((*day).to_owned(), *n)).collect::<Vec<_>>();
@@ -126,7 +129,7 @@ fn days_are_those_of_the_time_zone() {
     assert_eq!(days("America/New_York", "0000-01-01", 400).len(), 400);
 }
 
-/// T6: what happened at each club, refunds included.
+/// T6: activations and refunds by club.
 #[test]
 fn clubs_have_their_own_figures() {
     let clubs = sample::view(|view| activity::by_club(view, AUTUMN, None, 1)).expect("there is such a campaign");
@@ -135,17 +138,17 @@ fn clubs_have_their_own_figures() {
     assert_eq!((clubs.clubs[0].happened.taken_back, clubs.next), (shown::Amount(500), None));
 }
 
-/// T3, T6: refunds of activations from before the history begins are at no club that is known, and in the sums over clubs all the same: these are
-/// those over days.
+/// T3, T6: refunds of activations from before the history begins belong to no known club, but are in the sums over clubs, which
+/// equal the sums over days.
 #[test]
 fn clubs_and_days_have_the_same_sums() {
     let sums = sample::view(|view| {
-        // As a read model that began with a snapshot has it.
+        // As in a read model that began with a snapshot.
         view.connection.execute_batch(
             "INSERT INTO activity VALUES (1, 1988824, 0, 0, 0, 5, 2500); INSERT INTO campaign_club VALUES (1, 0, 0, 0, 5, 2500);",
         )?;
-        let asked = Days { zone: TimeZone::UTC, last: Some(jiff::civil::date(2026, 10, 30)), days: DAYS_MAX };
-        let days = activity::by_day(view, AUTUMN, &asked)?.expect("there is such a campaign").days;
+        let query = Days { zone: TimeZone::UTC, last: Some(jiff::civil::date(2026, 10, 30)), days: DAYS_MAX };
+        let days = activity::by_day(view, AUTUMN, &query)?.expect("there is such a campaign").days;
         let days = days.iter().map(|day| day.happened);
         let (mut clubs, mut after, mut is_first) = (Vec::new(), None, true);
         while is_first || after.is_some() {
@@ -162,7 +165,7 @@ fn clubs_and_days_have_the_same_sums() {
     assert_eq!(sums, ((6, 3_000), (6, 3_000), vec![None, Some(1), Some(2)]));
 }
 
-/// T5, X2, X3: both filters of the code table combine; pages continue behind a slot.
+/// T5, X2, X3: both filters of the code table combine; pages continue after a slot.
 #[test]
 fn the_code_table_combines_its_filters() {
     let list = |archived, used, after, limit| {
@@ -179,7 +182,7 @@ fn the_code_table_combines_its_filters() {
     assert_eq!(list(Some(true), Some(true), None, 100), (vec![], None));
 }
 
-/// T6: a code that was redeemed shows who, when and at which club, first and last.
+/// T6: a redeemed code shows the client, time and club of its first and last activation.
 #[test]
 fn a_code_says_who_activated_it_when_and_where() {
     let filter = CodeFilter { limit: 10, ..CodeFilter::default() };
@@ -197,9 +200,9 @@ fn a_code_says_who_activated_it_when_and_where() {
     assert_eq!(with_campaign.codes[0].status, CodeStatus::ArchivedWithCampaign);
 }
 
-/// T6, Z2: activations of a code, of a campaign and of all, the newest first, in pages.
+/// T6, Z2: activations of a code, of a campaign and of all campaigns, newest first, in pages.
 #[test]
-fn activations_come_newest_first_in_pages() {
+fn activations_are_newest_first_in_pages() {
     let ids = |page: activations::Activations| (page.activations.iter().map(|a| a.activation).collect::<Vec<_>>(), page.next);
     let of_code = |before| sample::view(|view| activations::of_code(view, AUTUMN, 0, before)).expect("there is such a code");
     let of_campaign = |before| sample::view(|view| activations::of_campaign(view, AUTUMN, before)).expect("there is one");
@@ -216,7 +219,8 @@ fn activations_come_newest_first_in_pages() {
     assert_eq!(sample::view(|view| activations::one(view, Position(u64::MAX))), None);
 }
 
-/// A20, A31: a rule's page says why it failed on which top-up, and which push notifications were too long to be sent.
+/// A20, A31: the page of a rule has the failed top-ups with their reasons, and the push notifications that were too long to be
+/// sent.
 #[test]
 fn a_rule_says_why_it_failed() {
     let page = sample::view(|view| rules::show(view, RuleId(1))).expect("there is such a rule");
@@ -293,7 +297,7 @@ fn no_hot_query_scans_a_table() {
             let steps = plan(view, query)?;
             assert!(steps.iter().any(|step| step.contains(index)), "{query}\n{steps:#?}");
         }
-        // Sorted by the key that they are found by: none of the pages is sorted first.
+        // Sorted by the key of the lookup: no page needs a sort.
         for query in queries.iter().filter(|query| query.contains("DESC") && !query.contains("code.value")) {
             let steps = plan(view, query)?;
             assert!(steps.iter().all(|step| !step.contains("TEMP B-TREE")), "{query}\n{steps:#?}");

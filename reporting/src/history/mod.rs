@@ -1,7 +1,7 @@
-//! The history of a client (B5): what the client has, and every operation, the newest first.
+//! The history of a client (B5): the client's balances, and every operation, newest first.
 //!
-//! [`operations`] finds the records that concern a client by stretches of the journal, the newest stretch first, and tells the entries of
-//! the ledger, holds, refunds and refusals of each (B2, B3, A13, A28).
+//! [`operations`] finds the records that concern a client by stretches of the journal, newest stretch first, and returns the
+//! ledger entries, holds, refunds and refusals of each (B2, B3, A13, A28).
 
 pub mod operations;
 
@@ -14,10 +14,10 @@ use crate::figures::{Page, page};
 use crate::read_model::{AsOf, HISTORY_BITS, View, folded};
 use crate::shown::{self, Amount, At, Client};
 
-/// How many clients are looked at for a page of those of a name.
+/// The maximum number of clients examined for a page of a search by name.
 const LOOKED_AT_MAX: usize = 65_536;
 
-/// What a client has, and what is counted of it.
+/// The balances and totals of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ClientCard {
     /// The client.
@@ -30,31 +30,31 @@ pub struct ClientCard {
     pub gaming: Amount,
     /// The bonus balance (B5).
     pub bonus: Amount,
-    /// What was paid in money for sessions and purchases, in all time.
+    /// The total paid in money for sessions and purchases.
     pub spent: Amount,
-    /// How many sessions there were.
+    /// The number of sessions.
     pub sessions: u64,
-    /// How many activations there are, refunded ones taken off; those from before the read model began are not counted.
+    /// The number of activations, without refunded ones. Excludes activations before this history begins.
     pub activations: u64,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// A page of the clients of a name.
+/// A page of clients found by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Clients {
-    /// By id. There may be none though a next page has some.
+    /// By id. Can be empty even if there is a next page.
     pub clients: Vec<ClientCard>,
-    /// The next page is of those after this client; none where this is the last.
+    /// The `after` of the next page; none on the last page.
     pub next: Option<Client>,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
 /// What a client has; none where there is no such client. One that was never credited has nothing.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn card(view: &View<'_>, client: ClientId) -> rusqlite::Result<Option<ClientCard>> {
     let found = view
         .connection
@@ -95,7 +95,7 @@ pub(crate) const ANY_OF_STRETCH: &str = "SELECT 1 FROM client_history WHERE stre
 /// A page of the clients who have a text in their names, whatever the letter case; all clients for an empty one.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn named(view: &View<'_>, name: &str, after: Option<ClientId>, limit: usize) -> rusqlite::Result<Clients> {
     let name = folded(name);
     let passes = |card: &ClientCard| folded(&card.name).contains(&name);
@@ -118,11 +118,11 @@ pub fn named(view: &View<'_>, name: &str, after: Option<ClientId>, limit: usize)
     Ok(Clients { clients, next, as_of: view.as_of })
 }
 
-/// The clients who have a text in their names, whatever the letter case: those first whose names begin with it, of each by name, so many at
-/// most. All names are looked at where few have the text: one after the other in an index, some millions a second.
+/// Up to `most` clients whose name contains a text, ignoring case: first those whose name begins with it, then the others, both
+/// ordered by name. If few names match, all names are examined one after the other in an index, some millions a second.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn with_name(view: &View<'_>, text: &str, most: usize) -> rusqlite::Result<Vec<ClientCard>> {
     let text = folded(text);
     if text.is_empty() {
@@ -146,7 +146,7 @@ pub fn with_name(view: &View<'_>, text: &str, most: usize) -> rusqlite::Result<V
     Ok(cards)
 }
 
-/// No text that begins with another comes behind it with the last of all characters.
+/// Bounded above by the text followed by the last of all characters: no text that begins with it sorts after that.
 pub(crate) const BEGINNING: &str = "SELECT client FROM client INDEXED BY client_by_name \
      WHERE folded <> '' AND folded >= ?1 AND folded < ?1 || char(1114111) ORDER BY folded, client LIMIT ?2";
 pub(crate) const WITHIN: &str = "SELECT client FROM client INDEXED BY client_by_name \

@@ -1,6 +1,6 @@
-//! The operations of a client, the newest first (B5, B8), each with its label, executor and origin (B2, B3).
+//! The operations of a client, newest first (B5, B8), each with its label, executor and origin (B2, B3).
 //!
-//! A page holds whole records: one that moved an account several times, as a top-up on which rules fired, is never cut in two.
+//! A page holds whole records: one that moved an account several times, such as a top-up on which rules fired, is never split.
 
 use rusqlite::{CachedStatement, OptionalExtension, Row};
 use scrip_protocol::ledger::TAG_PROMO_CODE;
@@ -12,10 +12,10 @@ use crate::read_model::{AsOf, HISTORY_BITS, View};
 use crate::refusals::{self, Refusal};
 use crate::shown::{self, Amount, At, Client, Json, Request};
 
-/// How many records are looked at for a page.
+/// The maximum number of records examined for a page.
 const LOOKED_AT_MAX: usize = 16_384;
 
-/// Every label, in the order of their numbers.
+/// Every label, ordered by number.
 pub const LABELS: [Label; 8] = [
     Label::TopUp,
     Label::TopUpRefund,
@@ -27,54 +27,54 @@ pub const LABELS: [Label; 8] = [
     Label::BonusRefund,
 ];
 
-/// Which operations are shown.
+/// Selects operations.
 #[derive(Debug, Clone, Default)]
 pub struct OperationFilter {
-    /// Of which kind.
+    /// The kind.
     pub kind: KindFilter,
-    /// Only entries of this label.
+    /// Only entries with this label.
     pub label: Option<Label>,
-    /// Only from this time on, in milliseconds since 1970.
+    /// Only at this time or later, in milliseconds since 1970.
     pub from_ms: Option<i64>,
     /// Only before this time.
     pub end_ms: Option<i64>,
-    /// Only entries of at least this amount, its sign aside.
+    /// Only entries of at least this amount, ignoring the sign.
     pub amount_min: Option<i64>,
-    /// Only entries of at most this amount, its sign aside.
+    /// Only entries of at most this amount, ignoring the sign.
     pub amount_max: Option<i64>,
-    /// Only those before this position.
+    /// Only operations before this position.
     pub before: Option<u64>,
-    /// How many at the most; the last record may bring more.
+    /// The maximum number; the last record may exceed it.
     pub limit: usize,
 }
 
-/// Which kinds of operations are shown.
+/// The kinds of operations to return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KindFilter {
-    /// What moved an account, or would have: what was paid for otherwise, and refunds that found nothing, are of amount 0.
+    /// Movements of an account. Payments made without an account, and refunds that found nothing to debit, have the amount 0.
     #[default]
     Ledger,
-    /// Uses that were held.
+    /// Holds.
     Holds,
-    /// What was refused.
+    /// Refused attempts.
     Refusals,
-    /// All of these.
+    /// All kinds.
     All,
 }
 
-/// Something that happened to a client.
+/// An operation of a client.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Operation {
-    /// An account was moved.
+    /// A movement of an account.
     Entry(Entry),
-    /// A use of a code was held.
+    /// A hold of a code's use.
     Hold(Hold),
-    /// An attempt was refused.
+    /// A refused attempt.
     Refusal(Refusal),
-    /// Something was paid for otherwise than from an account.
+    /// A payment made without an account.
     Spending(Spending),
-    /// An activation was refunded when nothing of its bonus was left.
+    /// A refund of an activation whose bonus was spent completely.
     Refund(Refunded),
 }
 
@@ -83,29 +83,29 @@ pub enum Operation {
 pub struct Entry {
     /// The record.
     pub position: u64,
-    /// Which of its entries, from 0.
+    /// The index of the entry in the record, from 0.
     pub nth: u64,
     /// When.
     pub at: At,
     /// `gaming` or `bonus`.
     pub account: String,
-    /// What it is called, as in `Bonus Credit` (B3).
+    /// The label, such as `Bonus Credit` (B3).
     pub label: String,
     /// Who did it (A28).
     pub executor: Executor,
-    /// What it originates from (B2).
+    /// The origin (B2).
     pub origin: Origin,
-    /// How much: more than 0 for a credit, less for a debit.
+    /// The amount: positive for a credit, negative for a debit.
     pub amount: Amount,
-    /// The balance of that account after it.
+    /// The balance of the account after the entry.
     pub balance: Amount,
-    /// The request that it came of.
+    /// The request that caused it.
     pub request: Request,
-    /// Where.
+    /// The club.
     pub club: Option<u32>,
-    /// The club's name.
+    /// The name of the club.
     pub club_name: Option<String>,
-    /// What the executor remarked.
+    /// The executor's comment.
     pub comment: String,
     /// Its tags (B6).
     pub tags: Vec<String>,
@@ -116,13 +116,13 @@ pub struct Entry {
 pub struct Executor {
     /// `System` or `Administrator`.
     pub kind: String,
-    /// The name; empty where it happened by itself.
+    /// The name; empty if it happened automatically.
     pub name: String,
-    /// The credential; 0 where it happened by itself.
+    /// The credential; 0 if it happened automatically.
     pub credential: u32,
 }
 
-/// What an entry originates from.
+/// The origin of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Origin {
     /// `request`, `code`, `rule`, `activation`, `top_up` or `payment`.
@@ -133,13 +133,13 @@ pub struct Origin {
     pub name: Option<String>,
     /// The code.
     pub code: Option<String>,
-    /// How the money of a top-up came, as in `CASH`; also of what rules credited on it.
+    /// The source of the money of a top-up, such as `CASH`; also set on what rules credited for the top-up.
     pub source: Option<String>,
-    /// What a payment with bonuses was for: `order` or `gaming_time`.
+    /// The purpose of a payment with bonuses: `order` or `gaming_time`.
     pub purpose: Option<String>,
 }
 
-/// A use that was held (Z1).
+/// A hold (Z1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Hold {
     /// The hold.
@@ -150,54 +150,54 @@ pub struct Hold {
     pub club: u32,
     /// The campaign.
     pub campaign: u32,
-    /// The campaign's name.
+    /// The name of the campaign.
     pub campaign_name: Option<String>,
     /// The code.
     pub code: Option<String>,
-    /// The bonus that it holds.
+    /// The bonus of the held use.
     pub amount: Amount,
-    /// When it expires, or did.
+    /// When it expires or expired.
     pub expires_at: At,
     /// The request.
     pub request: Request,
-    /// What became of it.
+    /// The state of the hold.
     pub state: HoldState,
-    /// The record that ended it.
+    /// The record that ended the hold.
     pub ended_by: Option<u64>,
 }
 
-/// A session or a purchase that was paid for directly: no account was moved.
+/// A session or a purchase that was paid for directly, without an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Spending {
     /// The record.
     pub position: u64,
     /// When.
     pub at: At,
-    /// What for: `Session` or `Purchase`.
+    /// The purpose: `Session` or `Purchase`.
     pub label: String,
-    /// What was taken from an account: nothing.
+    /// The amount debited from an account: 0.
     pub amount: Amount,
-    /// What it cost.
+    /// The price.
     pub price: Amount,
     /// Who did it (A28).
     pub executor: Executor,
-    /// Where.
+    /// The club.
     pub club: u32,
-    /// The club's name.
+    /// The name of the club.
     pub club_name: Option<String>,
-    /// Whose request it was.
+    /// The credential that sent the request.
     pub credential: u32,
-    /// The name of that credential.
+    /// The name of the credential.
     pub credential_name: Option<String>,
     /// The request.
     pub request: Request,
-    /// What the executor remarked.
+    /// The executor's comment.
     pub comment: String,
     /// Its tags (B6).
     pub tags: Vec<String>,
 }
 
-/// A refund that gave a use back, and found nothing to take.
+/// A refund that released a use, but found nothing to debit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Refunded {
     /// The record.
@@ -208,51 +208,51 @@ pub struct Refunded {
     pub activation: u64,
     /// The campaign.
     pub campaign: u32,
-    /// The campaign's name.
+    /// The name of the campaign.
     pub campaign_name: Option<String>,
     /// The code.
     pub code: Option<String>,
-    /// What was taken back: nothing.
+    /// The amount debited: 0.
     pub amount: Amount,
-    /// What could not be taken back, because it was spent.
+    /// The amount that could not be debited because it was spent.
     pub uncollected: Amount,
-    /// Whose request it was.
+    /// The credential that sent the request.
     pub credential: u32,
-    /// The name of that credential.
+    /// The name of the credential.
     pub credential_name: Option<String>,
     /// The request.
     pub request: Request,
 }
 
-/// What became of a hold.
+/// The state of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldState {
-    /// It still holds.
+    /// The hold is open.
     Open,
     /// The use was activated.
     Confirmed,
-    /// The use was given back.
+    /// The use was released.
     Released,
-    /// The use was given back by time.
+    /// The hold expired, and the use was released.
     Expired,
 }
 
 /// A page of the operations of a client.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Operations {
-    /// The newest first. There may be none though a next page has some.
+    /// Newest first. Can be empty even if there is a next page.
     pub operations: Vec<Operation>,
-    /// The next page is of those before this position; none where this is the last.
+    /// The `before` of the next page; none on the last page.
     pub next: Option<u64>,
-    /// What this is as of.
+    /// What the page is as of.
     pub as_of: AsOf,
 }
 
-/// A page of the operations of a client that pass a filter; none where there is no such client.
+/// A page of the operations of a client that match a filter; none if the client does not exist.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn list(view: &View<'_>, client: ClientId, filter: &OperationFilter) -> rusqlite::Result<Option<Operations>> {
     let is_there = view.connection.prepare_cached("SELECT 1 FROM client WHERE client = ?1")?.exists([Client(client)])?;
     if !is_there && !super::has_history(view, client)? {
@@ -271,7 +271,7 @@ pub fn list(view: &View<'_>, client: ClientId, filter: &OperationFilter) -> rusq
                 return done(operations, last);
             }
             let found = records.of(position, client)?;
-            // What comes before it in the journal is no younger.
+            // Earlier records in the journal are not newer.
             if found.iter().any(|operation| filter.from_ms.is_some_and(|from| shown::bound(operation.at().0) < from)) {
                 return done(operations, None);
             }
@@ -326,7 +326,7 @@ impl OperationFilter {
     }
 }
 
-/// What stands in the tables of one record.
+/// The rows of one record.
 pub(crate) struct Records<'v> {
     now_ms: u64,
     activation: CachedStatement<'v>,
@@ -385,7 +385,7 @@ impl<'v> Records<'v> {
         })
     }
 
-    /// What a record did to a client, the newest first. Most are activations.
+    /// The operations of a record on a client, newest first. Most are activations.
     pub(crate) fn of(&mut self, position: u64, client: ClientId) -> rusqlite::Result<Vec<Operation>> {
         let at = shown::bound(position);
         if let Some(entry) = self.activation.query_row([at], |row| credited(row, position)).optional()? {
@@ -411,7 +411,7 @@ impl<'v> Records<'v> {
     }
 }
 
-/// D6, A13: the entry that an activation is.
+/// D6, A13: the ledger entry of an activation.
 fn credited(row: &Row<'_>, position: u64) -> rusqlite::Result<Entry> {
     Ok(Entry {
         position,

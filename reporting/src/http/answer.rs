@@ -1,12 +1,13 @@
-//! How a read is answered: who calls, whether the read model has come far enough, and one view that everything is read in.
+//! How a read is answered: authentication, a wait for the read model to reach a position, and one view for all queries.
 //!
 //! An answer depends on its position alone, or on its position and the engine's time, so that its entity tag is made of those:
 //! `"p<position>-<of the chain's hash>"`, with `-t<milliseconds>` at its end where the time matters. Between them are the position after which
 //! the history begins, the credential, and the version of the program: answers at one position differ by these.
 //!
-//! A caller is authenticated first, on threads that do nothing else, so that a stranger never takes a place from a caller. Queries run on
-//! threads that may block: [`RUNNING_MAX`] at once, [`QUEUED_MAX`] more wait, and further ones are refused as busy. One credential has a
-//! part of these. Live streams read on threads of their own. A query is interrupted when its caller is gone, and when the writer waits for it.
+//! A caller is authenticated first, on threads that do nothing else, so that a stranger never takes a place from a caller.
+//! Queries run on threads that may block: [`RUNNING_MAX`] at once, [`QUEUED_MAX`] more wait, and further ones are refused as
+//! busy. One credential may use a part of these. Live streams read on their own threads. A query is interrupted if its caller
+//! disconnects or the writer waits for it.
 
 use std::fmt;
 use std::future::Future;
@@ -37,43 +38,43 @@ use crate::read_model::{AsOf, Readers, View, ViewTime};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::standing::Standing;
 
-/// How many queries run at once.
+/// The maximum number of queries that run at once.
 pub const RUNNING_MAX: usize = 8;
-/// How many more wait.
+/// The maximum number of queries that wait.
 pub const QUEUED_MAX: usize = 32;
-/// How many queries of one credential run at once.
+/// The maximum number of queries of one credential that run at once.
 pub const RUNNING_OF_ONE: usize = 6;
-/// How many queries of one credential run or wait.
+/// The maximum number of queries of one credential that run or wait.
 pub const QUERIES_OF_ONE: usize = 24;
-/// How many requests wait for a position: in all, and of one credential.
+/// The maximum number of requests that wait for a position: in total, and per credential.
 const WAITING_MAX: (usize, usize) = (1_024, 256);
-/// How many streams there are at once.
+/// The maximum number of live streams.
 pub const STREAMS_MAX: usize = 256;
-/// How many streams one credential has at once.
+/// The maximum number of live streams of one credential.
 pub const STREAMS_OF_ONE: usize = 64;
-/// How many reads of streams run at once: in all, and of one credential.
+/// The maximum number of reads of streams that run at once: in total, and per credential.
 const STREAM_READS: (usize, usize) = (4, 2);
-/// How many tokens are looked up at once.
+/// The maximum number of concurrent token lookups.
 const LOOKED_UP: usize = 4;
-/// How long a query may take, its waiting included.
+/// The timeout of a query, including the time it waits.
 const QUERY_MAX: Duration = Duration::from_secs(20);
-/// From which age on a query ends when the writer waits for it.
+/// A query older than this is interrupted if the writer waits for it.
 const QUERY_OLD: Duration = Duration::from_secs(5);
-/// How long a position is waited for, in milliseconds, where nothing is said; and at the most.
+/// How long a request waits for a position, in milliseconds: the default and the maximum.
 const WAIT_MS: (u64, u64) = (5_000, 30_000);
 
-/// The header with the position of an answer.
+/// The response header with the position of an answer.
 pub(crate) const SCRIP_POSITION: HeaderName = HeaderName::from_static("scrip-position");
-/// The header with the position after which the history begins that an answer is made from.
+/// The response header with the position after which the read model's history begins.
 pub(crate) const SCRIP_HISTORY_AFTER: HeaderName = HeaderName::from_static("scrip-history-after");
 
-/// Stands for a credential where nobody is known yet: before the first records.
+/// Used as the credential before the first records, when none is known yet.
 const NOBODY: u32 = 0;
 
-/// Refused attempts that left no record: those that pass a filter, the newest first, so many at the most.
+/// Returns refused attempts without a record that match a filter, newest first, up to a number.
 pub type Attempts = Arc<dyn Fn(&RefusalFilter, CodeForm, usize) -> Vec<Attempt> + Send + Sync>;
 
-/// What every route has: the read model, and how far it has come.
+/// The state of every route: the read model, and its position.
 #[derive(Clone)]
 pub struct Api {
     pub(crate) readers: Arc<Readers>,
@@ -81,19 +82,19 @@ pub struct Api {
     pub(crate) attempts: Option<Attempts>,
     pub(crate) streams: Places,
     downloads: Arc<Downloads>,
-    /// Queries that run and those that wait.
+    /// Running and waiting queries.
     queries: Places,
     running: Places,
     pub(crate) stream_reads: Places,
     pub(crate) looked_up: Arc<Semaphore>,
     waiting: Places,
-    /// From which age on a query ends when the writer waits for it.
+    /// A query older than this is interrupted if the writer waits for it.
     pub(crate) query_old: Duration,
     /// This machine's clock.
     pub(crate) clock: fn() -> u64,
 }
 
-/// What every request has beside the parameters of its route.
+/// What every request has in addition to the parameters of its route.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrival {
     pub(crate) token: Option<Token>,
@@ -103,15 +104,15 @@ pub(crate) struct Arrival {
     wait: Duration,
 }
 
-/// The parameters of a route, and what comes with each request.
+/// The parameters of a route, and those of every request.
 pub(crate) type Query<T> = parameters::Query<T, Arrival>;
 
 impl FromArrival for Arrival {
     fn read(from: &mut Parameters, headers: &HeaderMap) -> Result<Arrival, Problem> {
-        let described = "Waits until the read model has come to this position, so that a caller reads what it wrote.";
+        let described = "Wait until the read model reaches this position, so that a caller reads its own writes.";
         let wait_for = from.number("wait_for", 0, WHOLE_MAX, described)?;
         let (default, max) = WAIT_MS;
-        let described = "How long `wait_for` waits, in milliseconds; 5000 where nothing is said.";
+        let described = "How long `wait_for` waits, in milliseconds. Default: 5000.";
         let wait = Duration::from_millis(from.number("wait_ms", 0, max, described)?.unwrap_or(default));
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let last_event = text(HeaderName::from_static("last-event-id")).and_then(|id| id.parse().ok());
@@ -121,19 +122,19 @@ impl FromArrival for Arrival {
 }
 
 impl Arrival {
-    /// RFC 9110, section 13.1.2: whether the caller has what has this tag.
+    /// Whether `If-None-Match` contains this tag (RFC 9110, section 13.1.2).
     fn has(&self, tag: &str) -> bool {
         let tags = self.if_none_match.as_deref().unwrap_or_default();
         tags.split(',').map(str::trim).any(|of| of.strip_prefix("W/").unwrap_or(of) == tag)
     }
 
-    /// Whether the caller wants an answer only if there is nothing to be answered.
+    /// Whether `If-None-Match` is `*`.
     fn has_any(&self) -> bool {
         self.if_none_match.as_deref().is_some_and(|tags| tags.trim() == "*")
     }
 }
 
-/// The id of an event of a stream: what its data are as of.
+/// The id of an event of a stream: the position and time of its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EventId {
     pub(crate) position: u64,
@@ -149,35 +150,35 @@ impl fmt::Display for EventId {
 impl FromStr for EventId {
     type Err = ParseIntError;
 
-    /// One of a position alone is of no time, and so of none that comes.
+    /// An id without a time has the time 0, which no event has.
     fn from_str(text: &str) -> Result<EventId, ParseIntError> {
         let (position, now_ms) = text.split_once('-').unwrap_or((text, "0"));
         Ok(EventId { position: position.parse()?, now_ms: now_ms.parse()? })
     }
 }
 
-/// What came of a read.
+/// The result of a read.
 struct Seen {
     as_of: AsOf,
-    /// None where the answer may change though the position does not.
+    /// None if the answer can change at the same position.
     tag: Option<String>,
-    /// None where the caller has it.
+    /// None if the caller already has it.
     body: Option<Vec<u8>>,
 }
 
-/// What an answer follows from.
+/// What an answer depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Follows {
-    /// From the position alone.
+    /// The position alone.
     Position,
-    /// From the position and the engine's time: holds expire, periods begin and end.
+    /// The position and the engine's time: holds expire, periods begin and end.
     PositionAndTime,
-    /// Something else goes into it.
+    /// Something else as well.
     More,
 }
 
 impl Api {
-    /// What answers from this read model, as far as that has come.
+    /// Serves this read model.
     pub fn new(readers: Arc<Readers>, standing: watch::Receiver<Standing>) -> Api {
         let downloads = Arc::new(Downloads::new(Arc::clone(&readers)));
         Api {
@@ -196,12 +197,12 @@ impl Api {
         }
     }
 
-    /// The same, which also knows refused attempts that left no record.
+    /// Also serves refused attempts without a record.
     pub fn with_attempts(self, attempts: Attempts) -> Api {
         Api { attempts: Some(attempts), ..self }
     }
 
-    /// Answers with what a view has; with a problem where it has no such thing, as in `campaign`.
+    /// Answers with what `read` returns; if that is none, with `not-found`, where `what` names the resource, such as `campaign`.
     pub(crate) async fn answer<T: Serialize>(
         &self,
         arrival: Arrival,
@@ -212,7 +213,7 @@ impl Api {
         self.answer_that(Follows::Position, arrival, roles, what, read).await
     }
 
-    /// The same, for an answer that may not follow from the position alone: that one has no entity tag.
+    /// The same, for an answer that may depend on more than the position.
     pub(crate) async fn answer_that<T: Serialize>(
         &self,
         follows: Follows,
@@ -228,7 +229,7 @@ impl Api {
         self.answer_or_problem(follows, arrival, roles, read).await
     }
 
-    /// The same, where what is missing may be another problem than that there is no such thing.
+    /// The same, but `read` chooses the problem.
     pub(crate) async fn answer_or_problem<T: Serialize>(
         &self,
         follows: Follows,
@@ -239,7 +240,7 @@ impl Api {
         let credential = self.admit(&arrival, roles).await?;
         let seen = self
             .read(credential, move |view| {
-                // Again, in the view that answers: the token may have been revoked meanwhile.
+                // Again, in the view of the answer: the token may have been revoked in the meantime.
                 let caller = match credentials::caller(view, arrival.token, roles)? {
                     Ok(caller) => caller,
                     Err(problem) => return Ok(Err(problem)),
@@ -257,7 +258,7 @@ impl Api {
                     Ok(found) => found,
                     Err(problem) => return Ok(Err(problem)),
                 };
-                let body = serde_json::to_vec(&found).expect("answers have texts for keys, and no floating-point numbers");
+                let body = serde_json::to_vec(&found).expect("answers have string keys and no floating-point numbers");
                 Ok(Ok(Seen { as_of, tag, body: Some(body).filter(|_| !arrival.has_any()) }))
             })
             .await??;
@@ -268,7 +269,7 @@ impl Api {
     pub(crate) async fn export(&self, arrival: Arrival, roles: &'static [Role], export: Export) -> Result<Response, Problem> {
         let credential = self.admit(&arrival, roles).await?;
         let turn = self.downloads.turn(credential).await?;
-        // Again: a turn may have been waited for.
+        // Again: it may have waited for its turn.
         self.authenticate(arrival.token, roles).await?;
         let mut response = self.downloads.begin(turn, export).await?;
         let headers = response.headers_mut();
@@ -277,10 +278,10 @@ impl Api {
         Ok(response)
     }
 
-    /// Calls `read` with a view at the engine's time, as far as it is known, on a thread that may block, for a query of a credential.
+    /// Runs a query of a credential: calls `read` with a view at the last known engine time, on a thread that may block.
     ///
     /// # Errors
-    /// When too much is requested at once, when it takes too long, and when SQLite fails, which is logged here.
+    /// If too many queries run at once, the query takes too long, or SQLite fails, which is logged here.
     pub async fn read<T: Send + 'static>(
         &self,
         credential: u32,
@@ -288,14 +289,17 @@ impl Api {
     ) -> Result<T, Problem> {
         let busy = || {
             let all = RUNNING_MAX + QUEUED_MAX;
-            Problem::new(Kind::BUSY, format!("{all} queries are being answered, or {QUERIES_OF_ONE} of this credential"))
+            Problem::new(
+                Kind::BUSY,
+                format!("the limit of {all} concurrent queries, or {QUERIES_OF_ONE} per credential, is reached"),
+            )
         };
         let place = self.queries.take(credential).ok_or_else(busy)?;
         let turn = async { (place, self.running.wait(credential).await) };
         self.read_in_turn(turn, read).await
     }
 
-    /// The same for a stream, which has its place already.
+    /// The same for a stream, which already has its place.
     ///
     /// # Errors
     /// See [`Api::read`].
@@ -307,21 +311,22 @@ impl Api {
         self.read_in_turn(self.stream_reads.wait(credential), read).await
     }
 
-    /// Calls `read` when its turn has come.
+    /// Calls `read` when it is its turn.
     async fn read_in_turn<T: Send + 'static, Turn: Send + 'static>(
         &self,
         turn: impl Future<Output = Turn>,
         read: impl FnOnce(&View<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let too_slow = || Problem::new(Kind::TOO_SLOW, format!("no answer was found within {} s", QUERY_MAX.as_secs()));
+        let too_slow = || Problem::new(Kind::TOO_SLOW, format!("the query did not finish within {} s", QUERY_MAX.as_secs()));
         let answered = tokio::time::timeout(QUERY_MAX, async {
             let turn = turn.await;
             let mut awaited = self.readers.awaited();
-            // An error is that the writer has ended.
+            // An error means that the writer has ended.
             let _ = awaited.wait_for(|awaited| !*awaited).await;
             let time = {
                 let standing = self.standing.borrow();
-                // This machine's clock as well: it may be the engine's, and have been set right since the last report.
+                // Also bounded by this machine's clock: it may be the engine's, and may have been corrected since the last
+                // report.
                 let requests_ms = standing.requests.covered_ms().min((self.clock)());
                 ViewTime { now_ms: standing.engine_ms, requests_ms }
             };
@@ -330,8 +335,8 @@ impl Api {
             let read = move || {
                 let _held_until_it_ends = turn;
                 readers.view_at(time, |view| {
-                    // SQLite forgets that it was interrupted when no statement is open. With one open throughout, an interruption
-                    // between two queries reaches the second.
+                    // SQLite forgets an interruption while no statement is open. This statement stays open, so that an
+                    // interruption between two queries reaches the second.
                     let mut open = view.connection.prepare_cached("SELECT 1")?;
                     let mut open = open.query([])?;
                     open.next()?;
@@ -343,7 +348,7 @@ impl Api {
                     found.map(Some)
                 })
             };
-            let internal = || Problem::new(Kind::INTERNAL, "the read model could not be read; the log says why");
+            let internal = || Problem::new(Kind::INTERNAL, "reading the read model failed; see the sidecar's log");
             let read = tokio::task::spawn_blocking(read);
             let old_and_awaited = async {
                 tokio::time::sleep(self.query_old).await;
@@ -354,7 +359,7 @@ impl Api {
             let read = tokio::select! {
                 read = read => read,
                 () = old_and_awaited => {
-                    return Err(Problem::new(Kind::BUSY, "the query holds up the read model's log, which has to be given back; request less, or retry"));
+                    return Err(Problem::new(Kind::BUSY, "the query was interrupted to truncate SQLite's log; request less, or retry"));
                 }
             };
             match read {
@@ -373,10 +378,10 @@ impl Api {
         answered.await.unwrap_or_else(|_| Err(too_slow()))
     }
 
-    /// Authenticates a caller, and waits with it until the read model has come to the position that was named. Returns its credential.
+    /// Authenticates a caller and waits until the read model reaches the requested position. Returns the credential.
     ///
     /// # Errors
-    /// When the caller may not read what is there, or the position is not reached in time.
+    /// If the caller is not authenticated or not permitted, or the position is not reached in time.
     pub(crate) async fn admit(&self, arrival: &Arrival, roles: &'static [Role]) -> Result<u32, Problem> {
         match (self.authenticate(arrival.token, roles).await, arrival.wait_for) {
             (Ok(Caller { credential, .. }), None) => Ok(credential),
@@ -384,7 +389,7 @@ impl Api {
                 self.wait(credential, arrival, position).await?;
                 Ok(credential)
             }
-            // Who may call comes with the first records: it is looked up again when they are there.
+            // Credentials arrive with the first records, so the token is looked up again after the wait.
             (Err(problem), Some(position)) if problem.kind == EMPTY => {
                 self.wait(NOBODY, arrival, position).await?;
                 Ok(self.authenticate(arrival.token, roles).await?.credential)
@@ -401,21 +406,24 @@ impl Api {
         }
         let busy = || {
             let (all, of_one) = WAITING_MAX;
-            Problem::new(Kind::BUSY, format!("{all} requests wait for a position, or {of_one} of this credential"))
+            Problem::new(
+                Kind::BUSY,
+                format!("the limit of {all} requests that wait for a position, or {of_one} per credential, is reached"),
+            )
         };
         let _place: Place = self.waiting.take(credential).ok_or_else(busy)?;
-        // Whoever follows the journal may have ended; then nothing comes any more.
+        // The follower of the journal may have ended; then no more records arrive.
         let reached = matches!(tokio::time::timeout(arrival.wait, standing.wait_for(has_come)).await, Ok(Ok(_)));
         if reached {
             return Ok(());
         }
         let applied = self.standing.borrow().applied;
-        Err(Problem::new(BEHIND, format!("the read model has come to position {applied}, not to {position}")).at(applied))
+        Err(Problem::new(BEHIND, format!("the read model is at position {applied}, not yet at {position}")).at(applied))
     }
 }
 
 impl Authority for Api {
-    /// By the newest view.
+    /// Looks the token up in the newest view.
     async fn authenticate(&self, token: Option<Token>, roles: &'static [Role]) -> Result<Caller, Problem> {
         if token.is_none() {
             let is_empty = self.standing.borrow().applied.0 == 0;
@@ -455,7 +463,7 @@ fn response(seen: Seen) -> Response {
     response
 }
 
-/// A query, as far as it can be interrupted: while it runs, and not when its connection has gone on to another.
+/// A handle to interrupt a query: only while it runs, not after its connection was reused for another.
 #[derive(Default)]
 struct Running(Mutex<Stage>);
 
@@ -468,7 +476,7 @@ enum Stage {
 }
 
 impl Running {
-    /// Whether anybody still waits for it.
+    /// Whether a caller still waits for it.
     fn begins(&self, handle: InterruptHandle) -> bool {
         let mut stage = self.0.lock();
         let begins = matches!(*stage, Stage::NotBegun);
@@ -483,7 +491,7 @@ impl Running {
     }
 }
 
-/// Interrupts a query when it is dropped: then nobody waits for it any more.
+/// Interrupts a query when dropped: then no caller waits for it.
 struct Interrupts(Arc<Running>);
 
 impl Drop for Interrupts {

@@ -1,7 +1,7 @@
-//! Who calls, as the read model knows it (Z15).
+//! Authentication against the read model (Z15).
 //!
-//! The read model has the hashes of the engine's tokens, and what the journal says of a token holds here as soon as the read model has
-//! come that far. A token is looked up in the view that answers, so that no answer is given to one that was revoked at its position.
+//! The read model has the hashes of the engine's tokens. A change of a token takes effect here as soon as the read model has
+//! applied its record. A token is looked up in the view of the answer, so that a token revoked at that position gets no answer.
 
 use rusqlite::OptionalExtension;
 use scrip_protocol::{Position, Role};
@@ -11,17 +11,17 @@ use scrip_web::problem::Problem;
 use super::problems::{AsOfProblem, EMPTY};
 use crate::read_model::View;
 
-/// Those who may see campaigns, codes, figures and exports.
+/// The roles that may see campaigns, codes, figures and exports.
 pub const CAMPAIGNS: &[Role] = &[Role::Marketing, Role::Reporter, Role::Operator];
-/// Those who may see clients, histories and refusals.
+/// The roles that may see clients, histories and refusals.
 pub const CLIENTS: &[Role] = &[Role::Cashier, Role::Marketing, Role::Reporter, Role::Operator];
-/// Those who may see what became of requests; a gateway sees its own alone.
+/// The roles that may look up requests; a gateway sees only its own.
 pub const REQUESTS: &[Role] = &Role::ALL;
 
-/// Who calls, where the role is one of these. Nobody can call before the journal said who may.
+/// The caller, if its role is one of these. Nobody can call before the read model has applied the first records.
 ///
 /// # Errors
-/// When SQLite fails. The problem is inside.
+/// If SQLite fails. A refusal is in the inner result.
 pub fn caller(view: &View<'_>, token: Option<Token>, roles: &[Role]) -> rusqlite::Result<Result<Caller, Problem>> {
     if view.as_of.position.0 == 0 {
         return Ok(Err(empty()));
@@ -35,9 +35,9 @@ pub fn caller(view: &View<'_>, token: Option<Token>, roles: &[Role]) -> rusqlite
     Ok(Caller { credential, role, reasons }.permitted(roles))
 }
 
-/// Nobody can call before the first records.
+/// The problem before the first records, when nobody can call.
 pub(crate) fn empty() -> Problem {
-    Problem::new(EMPTY, "the read model is empty: try again when the engine was reached").at(Position(0))
+    Problem::new(EMPTY, "the read model is empty; retry when the sidecar has reached the engine").at(Position(0))
 }
 
 pub(crate) const BY_SECRET: &str =

@@ -1,7 +1,8 @@
-//! The counters of a campaign whenever they change, as server-sent events (T4, A36).
+//! A stream of a campaign's counters as server-sent events (T4, A36).
 //!
-//! At most four events a second; each has for its id the position and the time that it is as of. A reader that comes back with that id is not
-//! told the same again: counters at a position and a time are the same whenever they are asked for. A stream ends when its token is revoked, and when nobody follows the journal any more.
+//! At most four events a second. The id of an event is the position and the time of its counters. A reader that reconnects with
+//! that id does not receive the same counters again: a position and a time determine them. A stream ends when its token is
+//! revoked, or when the follower of the journal has ended.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -27,17 +28,18 @@ use crate::figures::{self, CampaignFigures};
 use crate::read_model::View;
 use crate::standing::Standing;
 
-/// Tells nginx, and those who follow it, not to buffer an answer.
+/// Tells nginx, and proxies that follow it, not to buffer a response.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// The least time from one event to the next.
+/// The minimum time between two events.
 const APART: Duration = Duration::from_millis(250);
-/// How long a stream says nothing before it says that it is there.
+/// How long a stream is silent before it sends a keep-alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// The counters of a campaign whenever they change
+/// Stream the counters of a campaign
 ///
-/// Server-sent events named `figures`, whose data are the counters as `/figures` has them and whose id is made of the position and the time that
-/// they are as of. At most four a second. With `Last-Event-ID`, what was told then is not told again.
+/// Server-sent events named `figures`, sent whenever the counters change, at most four a second. The data are the counters as in
+/// `/figures`; the id consists of the position and the time that they are as of. With `Last-Event-ID`, counters that the caller
+/// already received are not sent again.
 #[utoipa::path(
     get,
     path = "/v1/campaigns/{campaign}/live",
@@ -48,13 +50,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub(crate) async fn live(State(api): State<Api>, query: Query<CampaignQuery>) -> Result<Response, Problem> {
     let Query { parameters: CampaignQuery(campaign), arrival } = query;
     let credential = api.admit(&arrival, CAMPAIGNS).await?;
-    let busy = || Problem::new(Kind::BUSY, format!("there are {STREAMS_MAX} streams, or {STREAMS_OF_ONE} of this credential"));
+    let busy = || {
+        Problem::new(Kind::BUSY, format!("the limit of {STREAMS_MAX} streams, or {STREAMS_OF_ONE} per credential, is reached"))
+    };
     let place = api.streams.take(credential).ok_or_else(busy)?;
     let mut standing = api.standing.clone();
     standing.mark_changed();
     let token = arrival.token;
-    let mut live = Live { api, campaign, token, credential, standing, told: None, next: Instant::now(), _place: place };
-    // What is wrong is said before the stream begins.
+    let mut live = Live { api, campaign, token, credential, standing, sent: None, next: Instant::now(), _place: place };
+    // Errors are returned before the stream begins.
     let figures = live.look().await?.ok_or_else(|| Problem::no_such("campaign"))?;
     if let Some(EventId { position, now_ms }) = arrival.last_event
         && position == figures.as_of.position.0
@@ -63,13 +67,13 @@ pub(crate) async fn live(State(api): State<Api>, query: Query<CampaignQuery>) ->
             let now_ms = now_ms.clamp(view.as_of.time_ms, view.now_ms);
             figures::of_campaign(&View { now_ms, ..*view }, campaign)
         };
-        live.told = live.api.read_for_stream(credential, at_that_time).await?;
+        live.sent = live.api.read_for_stream(credential, at_that_time).await?;
     }
     let events = Sse::new(live.events()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     let mut response = events.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store, no-cache"));
-    // A proxy that gathers an answer before it passes it on, as nginx does by itself, would never pass on an event.
+    // A proxy that buffers responses, as nginx does by default, would never forward an event.
     headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     Ok(response)
 }
@@ -81,9 +85,9 @@ struct Live {
     token: Option<Token>,
     credential: u32,
     standing: watch::Receiver<Standing>,
-    /// What was told last.
-    told: Option<CampaignFigures>,
-    /// When the next may be told.
+    /// The counters that were sent last.
+    sent: Option<CampaignFigures>,
+    /// When the next event may be sent.
     next: Instant,
     _place: Place,
 }
@@ -106,12 +110,12 @@ impl Live {
                 .event("figures")
                 .id(EventId { position: figures.as_of.position.0, now_ms: figures.as_of.time_ms }.to_string())
                 .data(data);
-            live.told = Some(figures);
+            live.sent = Some(figures);
             Some((Ok(event), live))
         })
     }
 
-    /// The counters when they are others than those told last; none when the stream is to end.
+    /// Waits for counters that differ from those sent last; none if the stream must end.
     async fn next_change(&mut self) -> Option<CampaignFigures> {
         loop {
             self.standing.changed().await.ok()?;
@@ -121,11 +125,11 @@ impl Live {
             match self.look().await {
                 Ok(figures) => {
                     let figures = figures?;
-                    if self.told.as_ref().is_none_or(|told| differ(told, &figures)) {
+                    if self.sent.as_ref().is_none_or(|sent| differ(sent, &figures)) {
                         return Some(figures);
                     }
                 }
-                // They pass: the next change is looked at again.
+                // Temporary: retry.
                 Err(problem) if [Kind::BUSY, Kind::TOO_SLOW, NO_ROOM].contains(&problem.kind) => self.standing.mark_changed(),
                 Err(_) => return None,
             }
@@ -133,7 +137,7 @@ impl Live {
     }
 }
 
-/// Whether counters differ, whatever they are as of.
-fn differ(told: &CampaignFigures, now: &CampaignFigures) -> bool {
-    *told != CampaignFigures { as_of: told.as_of, ..now.clone() }
+/// Whether counters differ, ignoring what they are as of.
+fn differ(sent: &CampaignFigures, now: &CampaignFigures) -> bool {
+    *sent != CampaignFigures { as_of: sent.as_of, ..now.clone() }
 }

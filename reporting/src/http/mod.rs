@@ -1,11 +1,11 @@
 //! The HTTP interface: JSON, described by its own OpenAPI document under `/openapi.json`.
 //!
-//! It reads and changes nothing. Every route is under `/v1`, needs a bearer token ([`credentials`]), answers from one view ([`answer`]) and
-//! reports what is wrong as problem details ([`problems`]). An unknown parameter is refused, so that a mistyped filter is never taken for
-//! none. Bodies of requests are not read.
+//! It is read-only. Every route is under `/v1`, needs a bearer token ([`credentials`]), answers from one view ([`answer`]) and
+//! reports errors as problem details ([`problems`]). An unknown parameter is refused, so that a misspelt filter is never
+//! ignored. Request bodies are not read.
 //!
-//! [`scrip_web`] has what is not particular to reporting; [`INTERFACE`] states what is. [`router`] has the routes,
-//! [`listener::serve`](scrip_web::listener::serve) drives them; other modules merge theirs into it.
+//! [`scrip_web`] has the code that is not specific to reporting; [`INTERFACE`] states what is. [`router`] has the routes,
+//! [`listener::serve`](scrip_web::listener::serve) serves them; other modules merge their routes into it.
 
 pub mod answer;
 pub mod credentials;
@@ -22,29 +22,29 @@ use utoipa_axum::routes;
 
 pub use answer::{Api, Attempts};
 
-/// What paths begin with that ask what became of a request.
+/// The prefix of the paths that look up requests.
 const REQUESTS: &str = "/v1/requests";
 
-/// What holds for all routes here.
+/// What all routes have in common.
 pub const INTERFACE: Interface = Interface {
     title: "Scrip reporting",
     version: env!("CARGO_PKG_VERSION"),
-    description: "Statistics, history and search over what the journal says. Every answer says which position of the journal it is as of, and \
-                  follows from that alone; `wait_for` reads one's own writes. Amounts are texts of major units, times are in UTC. Pages continue \
-                  behind `next`: a page may be short, or empty, and still have a next one.",
+    description: "Statistics, history and search over the journal. Every answer states the journal position that it is as of; use `wait_for` \
+                  to read your own writes. Amounts are decimal strings in major units, times are in UTC. Pass the `next` of a page to get the \
+                  following page; a page can be short or empty and still have a `next`.",
     kinds: &problems::KINDS,
     members: &[problems::POSITION, problems::HISTORY_AFTER],
-    headers: &[AnswerHeader { name: "Scrip-Position", description: "What the answer is as of." }],
-    entity_tag: Some("For `If-None-Match`; not where refused attempts go in that have no position."),
+    headers: &[AnswerHeader { name: "Scrip-Position", description: "The journal position that the answer is as of." }],
+    entity_tag: Some("For `If-None-Match`. Missing if the answer includes refused attempts without a position."),
     no_route: |path| match path.starts_with(REQUESTS) {
-        // Never `not-found`, which is the final answer about a request, whatever a proxy makes of its path.
-        true => Problem::new(Kind::BAD_PARAMETER, "this path names no request: its id is a UUID, and nothing comes after it"),
+        // Never `not-found`, which is the final answer about a request, even if a proxy mangles its path.
+        true => Problem::new(Kind::BAD_PARAMETER, "this path does not end in a request id, which is a UUID"),
         false => interface::no_such_route(),
     },
-    methods: "everything here is read with GET",
+    methods: "all routes are read-only; use GET",
 };
 
-/// The routes that are described, and their description.
+/// The documented routes, and their OpenAPI document.
 pub fn described(api: Api) -> (Router, OpenApi) {
     let (router, document) = OpenApiRouter::with_openapi(INTERFACE.begin())
         .routes(routes!(routes::campaigns::campaigns))
@@ -77,7 +77,7 @@ pub fn described(api: Api) -> (Router, OpenApi) {
     (router, INTERFACE.complete(document))
 }
 
-/// All of it: the routes, the document, and what is answered where nothing is.
+/// The routes, the document, and the fallbacks.
 pub fn router(api: Api) -> Router {
     let (router, document) = described(api);
     INTERFACE.finish(router, &document)

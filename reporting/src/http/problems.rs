@@ -1,4 +1,4 @@
-//! The problems that only this interface has, and the position that a problem is as of.
+//! The problems specific to this interface, and the position that a problem is as of.
 
 use axum::http::StatusCode;
 use scrip_protocol::Position;
@@ -6,18 +6,17 @@ use scrip_web::problem::{Kind, Member, Problem};
 
 use crate::read_model::AsOf;
 
-/// There may be such a thing, before the history in here begins or after its newest record.
-pub const NOT_KNOWN_HERE: Kind =
-    Kind::new("not-known-here", "The history in here does not say whether there is such a thing", StatusCode::CONFLICT);
-/// The read model is empty: nothing has come from the journal yet.
-pub const EMPTY: Kind = Kind::new("empty", "Nothing has come from the journal yet", StatusCode::SERVICE_UNAVAILABLE).temporary();
-/// The read model has not come as far as was waited for.
-pub const BEHIND: Kind = Kind::new("behind", "The read model has not come that far", StatusCode::SERVICE_UNAVAILABLE).temporary();
-/// There is no room on disk to make it.
-pub const NO_ROOM: Kind =
-    Kind::new("no-room", "There is no room on disk to make it", StatusCode::INSUFFICIENT_STORAGE).temporary();
+/// The resource may exist: before the read model's history begins, or after its newest record.
+pub const NOT_KNOWN_HERE: Kind = Kind::new("not-known-here", "Not known in this history", StatusCode::CONFLICT);
+/// The read model is empty: it has not received a record of the journal yet.
+pub const EMPTY: Kind = Kind::new("empty", "The read model is empty", StatusCode::SERVICE_UNAVAILABLE).temporary();
+/// The read model did not reach the requested position in time.
+pub const BEHIND: Kind =
+    Kind::new("behind", "The read model has not reached the position", StatusCode::SERVICE_UNAVAILABLE).temporary();
+/// The disk has no room to build the file.
+pub const NO_ROOM: Kind = Kind::new("no-room", "Not enough disk space", StatusCode::INSUFFICIENT_STORAGE).temporary();
 
-/// Every kind of problem that a route here may answer with.
+/// Every kind of problem that a route here returns.
 pub const KINDS: [Kind; 13] = [
     Kind::BAD_PARAMETER,
     Kind::UNAUTHORISED,
@@ -35,20 +34,19 @@ pub const KINDS: [Kind; 13] = [
 ];
 
 /// The position of the read model.
-pub(super) const POSITION: Member =
-    Member { name: "position", description: "The position of the read model, where it is known." };
-/// After which position its history begins.
+pub(super) const POSITION: Member = Member { name: "position", description: "The position of the read model, if known." };
+/// The position after which its history begins.
 pub(super) const HISTORY_AFTER: Member = Member {
     name: "history_after",
-    description: "History in the read model begins after this position, where it is known; 0 where all of it is there.",
+    description: "The read model's history begins after this position, if known. 0: the history is complete.",
 };
 
-/// A problem as of a position.
+/// Adds the position that a problem is as of.
 pub(crate) trait AsOfProblem {
-    /// The same, with the position of the read model.
+    /// With the position of the read model.
     fn at(self, position: Position) -> Problem;
 
-    /// The same, with what the view is as of.
+    /// With what the view is as of.
     fn at_view(self, as_of: AsOf) -> Problem;
 }
 

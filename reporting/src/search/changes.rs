@@ -1,4 +1,4 @@
-//! Who changed what, and when: campaigns, codes, clubs, groups, rules, credentials, readers, settings (Z15).
+//! Changes by staff of campaigns, codes, clubs, groups, rules, credentials, readers and settings (Z15).
 
 use rusqlite::Row;
 use scrip_protocol::CampaignId;
@@ -10,7 +10,7 @@ use crate::figures::{Page, page_within};
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, At, Json, Request};
 
-/// Something that was changed.
+/// A change.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Changed {
     /// The record.
@@ -19,17 +19,17 @@ pub struct Changed {
     pub at: At,
     /// Its kind, as in `campaign_updated`.
     pub kind: String,
-    /// Whose request it was; 0 for the engine itself.
+    /// The credential that sent the request; 0 for the engine itself.
     pub credential: u32,
-    /// The name of that credential.
+    /// The name of the credential.
     pub credential_name: Option<String>,
     /// The request.
     pub request: Option<Request>,
-    /// The campaign, where it is about one.
+    /// The campaign, if the change is about one.
     pub campaign: Option<u32>,
-    /// The campaign's name, as it is now.
+    /// The current name of the campaign.
     pub campaign_name: Option<String>,
-    /// What was changed. Of lists of codes there is their length, of secrets nothing.
+    /// The change. Lists of codes are replaced by their length; secrets are omitted.
     #[schema(value_type = Object)]
     pub body: serde_json::Value,
 }
@@ -37,25 +37,25 @@ pub struct Changed {
 /// A page of changes.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Changes {
-    /// The newest first. There may be none though a next page has some.
+    /// Newest first. Can be empty even if there is a next page.
     pub changes: Vec<Changed>,
-    /// The next page is of those before this position; none where this is the last.
+    /// The `before` of the next page; none on the last page.
     pub next: Option<u64>,
-    /// What this is as of.
+    /// What the page is as of.
     pub as_of: AsOf,
 }
 
-/// How many changes are looked at for a page of those that a caller sees.
+/// The maximum number of changes examined for a page of those that a caller sees.
 const LOOKED_AT_MAX: usize = 16_384;
 
-/// A page of all changes, or of those of a campaign, of the kinds that a caller sees; none where there is no such campaign.
+/// A page of the changes of all campaigns or of one, of the kinds that a caller sees; none if the campaign does not exist.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn changes(
     view: &View<'_>,
     campaign: Option<CampaignId>,
-    asked: Before,
+    page: Before,
     sees: &dyn Fn(&str) -> bool,
 ) -> rusqlite::Result<Option<Changes>> {
     let of_row = |row: &Row<'_>| {
@@ -69,8 +69,8 @@ pub fn changes(
     };
     let Page { rows: changes, next } = match campaign {
         None => page_within(
-            view.connection.prepare_cached(&select(OF_ALL))?.query_map([asked.bound()], of_row)?,
-            asked.limit,
+            view.connection.prepare_cached(&select(OF_ALL))?.query_map([page.bound()], of_row)?,
+            page.limit,
             LOOKED_AT_MAX,
         )?,
         Some(CampaignId(campaign)) => {
@@ -78,7 +78,7 @@ pub fn changes(
                 return Ok(None);
             }
             let mut statement = view.connection.prepare_cached(&select(OF_CAMPAIGN))?;
-            page_within(statement.query_map((asked.bound(), campaign), of_row)?, asked.limit, LOOKED_AT_MAX)?
+            page_within(statement.query_map((page.bound(), campaign), of_row)?, page.limit, LOOKED_AT_MAX)?
         }
     };
     Ok(Some(Changes { changes, next, as_of: view.as_of }))

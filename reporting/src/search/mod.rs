@@ -1,6 +1,6 @@
-//! Search: what became of a code, of a request, of an activation, and one search that guesses which of these is meant.
+//! Search: the history of a code, a request or an activation, and a search that guesses which of these a text means.
 //!
-//! Nothing is found by looking through a table, but for parts of names: those of campaigns, which are few, and those of clients in an index.
+//! No search scans a table, except for parts of names: of campaigns, which are few, and of clients, in an index.
 
 pub(crate) mod changes;
 mod request;
@@ -21,21 +21,21 @@ use crate::read_model::{AsOf, View, code_form, folded};
 use crate::refusals::{self, Refusal, RefusalFilter};
 use crate::shown;
 
-/// How many campaigns, refusals or clients are told of one search.
+/// The maximum number of campaigns, refusals or clients in the result of a search.
 const FOUND_MAX: usize = 20;
 
-/// What became of a code, in every campaign that has it or had it.
+/// The history of a code, in every campaign that has or had it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CodeFound {
-    /// As it is compared.
+    /// The code in the form used for comparison.
     pub code: String,
-    /// Every campaign that has it or had it, the newest first, 20 at the most.
+    /// Every campaign that has or had the code, newest first, at most 20.
     pub campaigns: Vec<CodePlace>,
-    /// The campaign that holds it now.
+    /// The campaign that has the code now.
     pub held_by: Option<u32>,
-    /// Refused attempts, the newest first, 20 at the most.
+    /// Refused attempts, newest first, at most 20.
     pub refusals: Vec<Refusal>,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
@@ -44,46 +44,46 @@ pub struct CodeFound {
 pub struct CodePlace {
     /// The campaign.
     pub campaign: u32,
-    /// The campaign's name.
+    /// The name of the campaign.
     pub campaign_name: String,
-    /// Which of its codes.
+    /// The slot of the code in the campaign.
     pub slot: u32,
-    /// As it was written there.
+    /// The code as the campaign spells it.
     pub code: String,
-    /// Whether it is archived there.
+    /// Whether the code is archived in the campaign.
     pub status: CodeStatus,
-    /// How often it is activated there, refunded activations taken off.
+    /// The number of activations in the campaign, without refunded ones.
     pub activations: u64,
-    /// Its first activation there.
+    /// The first activation in the campaign.
     pub first: Option<Use>,
-    /// Its last activation there, where that is another one.
+    /// The last activation in the campaign, if that is another one.
     pub last: Option<Use>,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Found {
-    /// The code, where any campaign has it or had it, or attempts at it were refused.
+    /// The code, if any campaign has or had it, or attempts at it were refused.
     pub code: Option<CodeFound>,
-    /// Clients of this id or with this in their names, 20 at the most; those first whose names begin so.
+    /// Clients with this id or with this text in their name, at most 20; those whose name begins with the text come first.
     pub clients: Vec<ClientCard>,
-    /// Campaigns of this number or with this in their names, archived ones too, 20 at the most.
+    /// Campaigns with this number or with this text in their name, including archived ones, at most 20.
     pub campaigns: Vec<Campaign>,
-    /// The request of this id.
+    /// The request with this id.
     pub request: Option<RequestFound>,
-    /// The activation of this id.
+    /// The activation with this id.
     pub activation: Option<Activation>,
-    /// Whether there may be a request or an activation of this id that is not shown: one from before the history in here begins or
-    /// after its newest record, or one that is not for the caller to see.
+    /// Whether a request or an activation with this id may exist that is not shown: from before this history begins or after its
+    /// newest record, or one that the caller may not see.
     pub may_exist: bool,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// What became of a code; none where nobody ever had it or tried it.
+/// The history of a code; none if no campaign ever had it and no attempt at it was refused.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn by_code(view: &View<'_>, text: &str) -> rusqlite::Result<Option<CodeFound>> {
     let Ok(code) = code_form(view.connection)?.normalise(text) else { return Ok(None) };
     let code = code.as_str();
@@ -112,18 +112,18 @@ pub fn by_code(view: &View<'_>, text: &str) -> rusqlite::Result<Option<CodeFound
     Ok(found.then(|| CodeFound { code: code.to_owned(), campaigns, held_by, refusals, as_of: view.as_of }))
 }
 
-// The one that holds it now comes first: more campaigns may have had it than are told.
+// The campaign that has it now comes first: more campaigns may have had it than are returned.
 pub(crate) const PLACES: &str = "SELECT code.campaign, campaign.name, code.slot, code.code, code.archived, u.activations, \
      u.first_activation, u.last_activation \
      FROM code JOIN campaign ON campaign.campaign = code.campaign \
      LEFT JOIN code_use u ON u.campaign = code.campaign AND u.slot = code.slot \
      WHERE code.value = ?1 ORDER BY code.archived = 0 AND campaign.archived_ms IS NULL DESC, code.campaign DESC LIMIT ?2";
 
-/// What a text may mean: a code, the id of a client, of a request, of an activation or of a campaign, a part of the name of a client or a
-/// campaign. Those who may not see codes are not told of codes, activations and campaigns.
+/// Searches for everything that a text may mean: a code; the id of a client, request, activation or campaign; a part of the name
+/// of a client or campaign. Omits codes, activations and campaigns if the caller may not see codes.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn guess(view: &View<'_>, text: &str, sees_codes: bool) -> rusqlite::Result<Found> {
     let text = text.trim();
     let activation = match text.parse() {
@@ -152,7 +152,7 @@ pub fn guess(view: &View<'_>, text: &str, sees_codes: bool) -> rusqlite::Result<
     Ok(Found { code, clients, campaigns, request, activation, may_exist, as_of: view.now() })
 }
 
-/// The campaigns of a number or with a text in their names.
+/// The campaigns with a number, or with a text in their name.
 fn campaigns_of(view: &View<'_>, text: &str) -> rusqlite::Result<Vec<Campaign>> {
     let (number, text) = (text.parse::<u32>().ok(), folded(text));
     if text.is_empty() {

@@ -1,4 +1,4 @@
-//! What became of a request, however old (Z3): which record it made, and what that did.
+//! The history of a request, however old (Z3): the record that it created, and the effects of that record.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row};
@@ -10,34 +10,34 @@ use utoipa::ToSchema;
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, Amount, At, Request};
 
-/// What became of a request.
+/// The history of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct RequestFound {
     /// The request.
     pub request: Request,
-    /// The record that it made.
+    /// The record that it created.
     pub position: u64,
-    /// What that record is, as in `hold-released`.
+    /// The kind of the record, such as `hold-released`.
     pub record: String,
-    /// Whose request it was.
+    /// The credential that sent the request.
     pub credential: u32,
-    /// What the record did; nothing where it did nothing that is kept apart.
+    /// The effects of the record; empty if it has none with a row of its own.
     pub did: Vec<Did>,
-    /// What this is as of.
+    /// What the answer is as of.
     pub as_of: AsOf,
 }
 
-/// Something that a record did.
+/// An effect of a record.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Did {
-    /// What: `activation`, `entry`, `rule_failure`, `spending`, `refund`, `hold`, `refusal` or `change`.
+    /// The kind of effect: `activation`, `entry`, `rule_failure`, `spending`, `refund`, `hold`, `refusal` or `change`.
     pub what: String,
-    /// Its fields, as the read model has them.
+    /// The fields, as stored in the read model.
     #[schema(value_type = Object)]
     pub fields: Value,
 }
 
-/// The tables in which a record may have left something, and the column with its position.
+/// The tables that may have a row of a record, each with the column for its position.
 const TABLES: [(&str, &str); 8] = [
     ("activation", "activation"),
     ("entry", "position"),
@@ -49,10 +49,10 @@ const TABLES: [(&str, &str); 8] = [
     ("change", "position"),
 ];
 
-/// What became of a request; none where no record in here is of this id: [`coverage`] says what that means.
+/// The history of a request; none if no record in the read model has this id: see [`coverage`] for what that means.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn by_request(view: &View<'_>, request: RequestId) -> rusqlite::Result<Option<RequestFound>> {
     let of_row = |row: &Row<'_>| Ok((shown::whole(row, 0)?, row.get::<_, u16>(1)?, row.get(2)?));
     let found = view.connection.prepare_cached(POSITION)?.query_row([Request(request)], of_row).optional()?;
@@ -75,23 +75,23 @@ pub fn by_request(view: &View<'_>, request: RequestId) -> rusqlite::Result<Optio
     Ok(Some(RequestFound { request: Request(request), position, record, credential, did, as_of: view.as_of }))
 }
 
-/// Whether a request without a record here was certainly never executed.
+/// Whether a request without a record here is known not to have been executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coverage {
-    /// It was not: every record that it could have made would be here.
+    /// It was not executed: every record that it could have created would be here.
     Whole,
-    /// It may have been, before the history in here begins.
+    /// It may have been executed before this history begins.
     BeforeHistory,
-    /// It may have been, or may yet be, after the newest record in here.
+    /// It may have been executed after the newest record here, or may still be.
     NotYet,
 }
 
-/// How far the history in here covers the time in which a request could be executed. The engine executes a request until `request_window_ms`
-/// after the time in its id, by its machine's clock: [`View::requests_ms`]. The time of records may be ahead of that clock, and behind the one
-/// by which ids from the future are refused.
+/// Whether this history covers all of the time in which a request could be executed. The engine executes a request until
+/// `request_window_ms` after the time in its id, by the clock of its machine: [`View::requests_ms`]. The time of records may be
+/// ahead of that clock, and behind the clock by which ids from the future are refused.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn coverage(view: &View<'_>, request: RequestId) -> rusqlite::Result<Coverage> {
     if !request.is_version_7() {
         // The engine never executes it.
@@ -123,7 +123,7 @@ pub(crate) fn select(table: &str, column: &str) -> String {
     format!("SELECT * FROM \"{table}\" WHERE {column} = ?1")
 }
 
-/// A column as a field: amounts, times and ids as everywhere, what is JSON as such.
+/// A column as a field: amounts, times and ids as everywhere, JSON as it is.
 fn field(name: &str, value: ValueRef<'_>) -> rusqlite::Result<(String, Value)> {
     let number = match value {
         ValueRef::Integer(number) => Some(number),

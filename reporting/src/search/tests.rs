@@ -28,7 +28,7 @@ fn positions(filter: &OperationFilter) -> (Vec<u64>, Option<u64>) {
     (operations.iter().map(position).collect(), next)
 }
 
-/// B2, B3, B5, A13, A28: each movement with its label, executor and origin, the newest first, over stretches.
+/// B2, B3, B5, A13, A28: each movement with its label, executor and origin, newest first, across stretches.
 #[test]
 fn operations_say_who_did_what_and_why() {
     let (operations, next) = operations_of(ANN, &OperationFilter::default());
@@ -89,7 +89,7 @@ fn operations_are_filtered() {
     assert_eq!(states, [HoldState::Expired, HoldState::Open]);
 }
 
-/// B5: the card of a client, whatever its id is written as.
+/// B5: the card of a client with any kind of id.
 #[test]
 fn a_card_has_the_balances() {
     let card = |client: &str| sample::view(|view| history::card(view, client.parse().expect("it is an id")));
@@ -105,7 +105,7 @@ fn a_card_has_the_balances() {
     assert_eq!(named("", Some(ANN)).clients[0].client.0, ClientId(8));
 }
 
-/// K4, X6, K8, Z13: a code in any letter case, in every campaign that had it, where it stands now, and why attempts were refused.
+/// K4, X6, K8, Z13: a code, ignoring case, in every campaign that had it, with the one that has it now, and refused attempts.
 #[test]
 fn a_code_is_found_wherever_it_was() {
     for text in ["abc", "ABC", " aBc "] {
@@ -122,7 +122,7 @@ fn a_code_is_found_wherever_it_was() {
     }
 }
 
-/// Z3: a request is found however old it is, with what its record did and whose it was.
+/// Z3: a request is found however old it is, with the effects of its record and its credential.
 #[test]
 fn a_request_is_found_with_what_it_did() {
     let of = |request: &str| sample::view(|view| by_request(view, request.parse().expect("it is an id")));
@@ -141,7 +141,7 @@ fn a_request_is_found_with_what_it_did() {
     assert_eq!(of("0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c99"), None);
 }
 
-/// Z13: refusals by client, by code, by campaign, the newest first.
+/// Z13: refusals by client, by code, by campaign, newest first.
 #[test]
 fn refusals_are_found_by_client_code_and_campaign() {
     let list = |filter: RefusalFilter, limit| {
@@ -158,7 +158,7 @@ fn refusals_are_found_by_client_code_and_campaign() {
     assert!(list(RefusalFilter { code: Some("\0".into()), ..of() }, 100).0.is_empty());
 }
 
-/// One search guesses what is meant.
+/// One search guesses what a text means.
 #[test]
 fn a_search_guesses() {
     let of = |text| sample::view(|view| guess(view, text, true));
@@ -174,7 +174,7 @@ fn a_search_guesses() {
     assert!(sample::view(|view| guess(view, "Autumn", false)).campaigns.is_empty());
 }
 
-/// A search finds clients by any part of their names, however many ids come before theirs, and campaigns by number and name.
+/// A search finds clients by any part of their name, however many ids precede theirs, and campaigns by number and name.
 #[test]
 fn a_search_finds_parts_of_names() {
     let campaigns = |text| -> Vec<u32> {
@@ -206,7 +206,7 @@ fn a_search_finds_parts_of_names() {
     assert!(clients("zz").is_empty());
 }
 
-/// B2: what an operation originates from is told with it: its request, the source of a top-up, the purpose of a payment, and who did what was
+/// B2: an operation has its origin: its request, the source of a top-up, the purpose of a payment, and who did what was
 /// paid for directly.
 #[test]
 fn operations_say_what_they_originate_from() {
@@ -238,9 +238,9 @@ fn operations_say_what_they_originate_from() {
     assert_eq!((paid.executor.name.as_str(), paid.comment.as_str(), paid.tags.len()), ("Ann", "a drink", 1));
 }
 
-/// B5, Z2: what was paid for directly and a refund that found nothing are told, though no account was moved.
+/// B5, Z2: direct payments and refunds that found nothing to debit are listed, although no account was moved.
 #[test]
-fn what_moved_nothing_is_told_as_well() {
+fn operations_that_moved_nothing_are_listed() {
     let (of_ann, _) = operations_of(ANN, &OperationFilter::default());
     let Operation::Spending(bought) = &of_ann[1] else { panic!("{of_ann:?}") };
     assert_eq!((bought.price, bought.amount, bought.club_name.as_deref()), (Amount(1_250), Amount(0), Some("North")));
@@ -249,7 +249,7 @@ fn what_moved_nothing_is_told_as_well() {
     assert_eq!((refund.amount, refund.uncollected, refund.code.as_deref()), (Amount(0), Amount(500), Some("GHI")));
 }
 
-/// Z3: a request whose record left no row is known by the word of its record, and by whose it was.
+/// Z3: a request whose record has no row is known by the kind of its record and by its credential.
 #[test]
 fn a_request_without_a_row_is_known() {
     let request = "0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c13".parse().expect("it is an id");
@@ -257,7 +257,7 @@ fn a_request_without_a_row_is_known() {
     assert_eq!((&*found.record, found.credential, found.position, found.did.len()), ("hold-released", 4, 202, 0));
 }
 
-/// Z15: who changed what, the newest first, of all and of a campaign, a page at a time.
+/// Z15: changes with their credentials, newest first, of all campaigns or one, in pages.
 #[test]
 fn changes_name_who_made_them() {
     let page = |campaign, before, limit| {

@@ -1,5 +1,5 @@
-//! What does not come next, or is not what was hashed, is refused by name (Z11): nothing of it or of the batches beside it is applied, and the
-//! read model goes on with the right ones.
+//! A batch that is out of order or does not match its hash is refused by name (Z11): neither it nor any batch of its group is
+//! applied, and the read model continues with the right ones.
 
 use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd, HEADER_BYTES};
 use scrip_protocol::codes::{CodeForm, RecordedForm, UnknownForm};
@@ -23,7 +23,7 @@ fn clubs() -> Vec<Vec<u8>> {
     journal.batches
 }
 
-/// Applies four batches, then some of which one is not in order; checks what is said, and that nothing has changed.
+/// Applies four batches, then a group with a bad one; checks the error, and that nothing has changed.
 #[track_caller]
 fn check(damage: impl FnOnce(&mut Vec<Vec<u8>>), after: u64, is_it: impl Fn(&BatchError) -> bool) {
     let batches = clubs();
@@ -46,8 +46,8 @@ fn check(damage: impl FnOnce(&mut Vec<Vec<u8>>), after: u64, is_it: impl Fn(&Bat
     tables::compare(&read_model::look(&path), &Recount::of(&batches).now(), "the right batches");
 }
 
-/// K9: settings with a form of codes that this program does not know halt it, rather than that it takes another form for it; so does a read
-/// model that was begun with such settings.
+/// K9: settings with an unknown code form stop the read model, instead of being read as another form; so does a read model that
+/// began with such settings.
 #[test]
 fn an_unknown_form_of_codes_is_refused() {
     let settings = |form: RecordedForm| -> Record { SettingsSet { settings: Settings::default(), codes: form }.into() };
@@ -93,7 +93,7 @@ fn a_missing_swapped_or_repeated_batch_is_refused() {
     check(|batches| batches.insert(1, batches[0].clone()), 10, |cause| *cause == gap(11, 9));
 }
 
-/// A batch of another journal, well hashed, at the very position.
+/// A batch of another journal, with a valid hash, at the same position.
 #[test]
 fn a_batch_of_another_journal_is_refused() {
     let another = |position| {
@@ -107,7 +107,7 @@ fn a_batch_of_another_journal_is_refused() {
     check(|batches| batches[1] = another(10), 10, |cause| *cause == BatchError::BrokenChain);
 }
 
-/// A record that this program does not know, in a batch that is in order otherwise: written by a later release.
+/// An unknown record in an otherwise valid batch: written by a later release.
 #[test]
 fn a_record_of_a_later_release_is_refused() {
     let later = |batch: &mut Vec<u8>| {

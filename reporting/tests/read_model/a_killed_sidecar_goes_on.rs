@@ -1,5 +1,6 @@
-//! Exactly once, whatever moment the process ends at: killed while it applies batches, or with the newest writes lost as after a power loss, the
-//! read model opens at the end of a batch, is what the recount says of that position, and goes on to the same content.
+//! Exactly once, whenever the process ends: after a kill while it applies batches, or with the newest writes lost as after a
+//! power loss, the read model opens at the end of a batch, equals the recount at that position, and continues to the same
+//! content.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -12,14 +13,14 @@ use crate::support::recount::Recount;
 use crate::support::workload::Workload;
 use crate::support::{read_model, seed, tables};
 
-/// Names the folder of the journal that a child process is to apply.
+/// The environment variable with the folder of the journal that a child process must apply.
 const FOLDER: &str = "SCRIP_APPLIES_BATCHES_OF";
 
-/// How often a child is killed.
+/// The number of kills.
 const KILLS: usize = 40;
 
-/// What is run in a process of its own, and killed there: it applies what is missing, and says so before each group. Without the folder
-/// that the other test gives it, it is done at once.
+/// Runs in a process of its own, which is killed: applies the missing batches, and prints a sign before each group. Without the
+/// folder from the other test, it does nothing.
 #[test]
 fn the_child_that_applies_batches() {
     let Ok(dir) = std::env::var(FOLDER) else { return };
@@ -52,7 +53,7 @@ fn read_journal(path: &Path) -> Vec<Vec<u8>> {
     batches
 }
 
-/// Ends the child when the test fails.
+/// Kills the child if the test fails.
 struct Running(Child);
 
 impl Drop for Running {
@@ -70,7 +71,7 @@ async fn journal(seed: u64) -> (Vec<Vec<u8>>, Recount) {
     workload.stop().await
 }
 
-/// Checks a read model that was left in the middle: it is in order, and what the recount says of its position.
+/// Checks an interrupted read model: the file is intact, and equals the recount at its position.
 fn check_left(path: &Path, recount: &Recount, what: &str) {
     let model = read_model::open(path);
     let cursor = model.cursor();
@@ -104,7 +105,7 @@ fn kill_again_and_again(seed: u64, batches: &[Vec<u8>], recount: &Recount) {
         let mut child = Command::new(std::env::current_exe().expect("it runs"));
         child.args(["--exact", "a_killed_sidecar_goes_on::the_child_that_applies_batches", "--nocapture"]);
         let mut child = Running(child.env(FOLDER, dir.path()).stdout(Stdio::piped()).spawn().expect("it runs"));
-        // It says one sign before each group; it is killed within the next after some of them.
+        // It prints one sign before each group, and is killed within the group after some of them.
         let mut out = child.0.stdout.take().expect("it is piped");
         let (mut signs, until) = (0, random.usize(1..8));
         let mut sign = [0];
@@ -137,8 +138,8 @@ fn remove(path: &Path) {
     }
 }
 
-/// Z10: after a power loss the newest transactions may be gone, and what is left is of one moment. The write-ahead log is cut at any
-/// length, or a byte of it is another.
+/// Z10: after a power loss the newest transactions may be gone, and the rest is consistent. The write-ahead log is truncated at
+/// any length, or one of its bytes is changed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_end_of_the_log_is_read_again() {
     let seed = seed();
@@ -153,14 +154,15 @@ fn lose_power(seed: u64, batches: &[Vec<u8>], recount: &Recount) {
     let whole = dir.path().join("whole.sqlite");
     read_model::apply(&mut read_model::open(&whole), batches, || 5, |_| true);
     let whole = read_model::dump(&whole);
-    // A part of it is in the file itself, another in the log.
+    // One part is in the file itself, another in the log.
     let mut model = read_model::open(&path);
     let half = batches.len() / 2;
     let middle = Batch::parse(&batches[half]).expect("whole").end().position;
     read_model::apply(&mut model, &batches[..=half], || 2, |_| true);
     model.close().expect("nobody reads it");
-    // A reader that begins while the log is empty keeps all of it out of the file. It begins before the log has a writer: what the writer's
-    // opening adds could be brought in otherwise, and a log that is cut before that does not belong to the file any longer.
+    // A reader that begins while the log is empty prevents all of the log from being checkpointed. It begins before the log has a
+    // writer: otherwise the pages added by opening the writer could be checkpointed, and a log truncated before them would no
+    // longer belong to the file.
     let reader = read_model::look(&path);
     reader.execute_batch("BEGIN; SELECT position FROM cursor;").expect("it can be read");
     let file = std::fs::read(&path).expect("it can be read");

@@ -45,7 +45,7 @@ fn the_open_holds_of_a_revoked_credential_expire_then() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("read-model.sqlite");
         read_model::apply(&mut read_model::open(&path), &journal.batches, || group, |_| true);
-        // Open, expired before, another credential's, released before.
+        // Open, already expired, another credential's, already released.
         assert_eq!(expiries(&path), [1_790_000_000_002, 5, later, later].map(|expires_ms: u64| expires_ms as i64));
     }
 }
@@ -59,8 +59,8 @@ fn snapshot_of_version_1() -> (Snapshot, State) {
     (snapshot, state)
 }
 
-/// Z1: a revocation in a journal of version 1 leaves holds open in the engine. It does so in a read model that was seeded from a snapshot of
-/// version 1, until the first record that names the form of codes.
+/// Z1: a revocation in a journal of version 1 leaves holds open in the engine. So it does in a read model seeded from a snapshot
+/// of version 1, until the first record that names the code form.
 #[test]
 fn a_read_model_seeded_from_version_1_expires_the_holds_that_the_engine_expires() {
     let form = snapshot_of_version_1().1.code_form();

@@ -1,7 +1,7 @@
-//! The read model beside an independent recount of the journal, in whatever way it was made: in other groups of batches, after having
-//! been killed, after power was lost, and after damage was refused.
+//! Compares the read model with an independent recount of the journal, however it was built: in other groups of batches, after a
+//! kill, after a power loss, and after refused damage.
 //!
-//! All of it is one program, because each part has the engine and SQLite in it.
+//! All tests are one program, because each would link the engine and SQLite.
 
 #[path = "../support/mod.rs"]
 mod support;

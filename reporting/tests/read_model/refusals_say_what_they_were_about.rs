@@ -1,4 +1,4 @@
-//! Refusals of every command are found by client, club and code, and say by which numbers they were decided (Z13).
+//! Refusals of every command are found by client, club and code, and have the numbers that caused them (Z13).
 
 use scrip_protocol::command::{
     AddCodesOutcome, BonusOutcome, CampaignUpdated, CodeHeld, ConfirmOutcome, ConfirmationRefused, CreateCampaignOutcome,
@@ -13,7 +13,7 @@ use scrip_reporting::refusals::{self, Refusal, RefusalFilter};
 use crate::support::read_model;
 use crate::support::synthetic::{Journal, activation, created, stamp};
 
-/// The refusals that pass a filter, of a journal.
+/// The refusals of a journal that match a filter.
 fn refusals_of(batches: &[Vec<u8>], filter: &RefusalFilter) -> Vec<Refusal> {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("read-model.sqlite");
@@ -29,7 +29,7 @@ fn overdraft() -> Vec<u8> {
     reply
 }
 
-/// Z13: a payment that was refused is found by its client; that of an older journal, which does not say whose it was, is there still.
+/// Z13: a refused payment is found by its client; one from an older journal, which does not have the client, is still listed.
 #[test]
 fn a_refused_payment_is_found_by_its_client() {
     let mut journal = Journal::default();
@@ -50,8 +50,8 @@ fn a_refused_payment_is_found_by_its_client() {
     assert_eq!(rows(&of()), [(2, pay.clone(), Some(3), words.clone()), (1, pay, None, words)]);
 }
 
-/// Z9: a request that is refused before its code is looked up has no campaign: it costs no failed attempt, and must not tell whether
-/// a campaign has the code.
+/// Z9: a request that is refused before its code is looked up has no campaign: it is not a failed attempt, and must not reveal
+/// whether a campaign has the code.
 #[test]
 fn only_a_failed_attempt_at_a_code_names_its_campaign() {
     let mut journal = Journal::default();
@@ -75,7 +75,8 @@ fn only_a_failed_attempt_at_a_code_names_its_campaign() {
     assert_eq!(campaigns, [None, None, None, None, None, None, Some(1), Some(1)]);
 }
 
-/// A refused list of codes leaves its length: the answer has a line for each line of the list, and each of these refusals is kept for good.
+/// Of a refused list of codes only the length is stored: the reply has a line for each line of the list, and refusals are stored
+/// forever.
 #[test]
 fn a_refused_list_is_kept_as_its_length() {
     let mut journal = Journal::default();
@@ -99,7 +100,7 @@ fn a_refused_list_is_kept_as_its_length() {
     assert_eq!(kept, [lines.clone(), lines, payment]);
 }
 
-/// Z13: what decides about an expired hold is the amount that was held, whatever the campaign credits since.
+/// Z13: an expired hold is judged by the held amount, even if the campaign's amount has changed since.
 #[test]
 fn an_expired_hold_is_decided_by_its_own_amount() {
     let mut journal = Journal::default();
@@ -118,7 +119,7 @@ fn an_expired_hold_is_decided_by_its_own_amount() {
     let expected = "the hold had expired, and then: campaign 1 (Autumn) has credited 7.00 of its budget of 10.00, and one more is 5.00; \
                     held uses count as well";
     assert_eq!((found[1].decided.as_str(), found[1].code.as_deref()), (expected, Some("a")));
-    // To a caller whose hold it is not, it is none.
+    // For any other caller, the hold does not exist.
     assert_eq!((found[0].client, found[0].code.as_deref(), found[0].operation), (None, None, Some(hold.0)));
     assert!(hold > Position(0));
 }

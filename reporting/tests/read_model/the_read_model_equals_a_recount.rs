@@ -1,5 +1,5 @@
-//! Every figure is a pure function of the journal (Z10): the tables, and what is answered from them, equal an independent recount at many
-//! positions, whatever groups the batches came in.
+//! Every figure is a pure function of the journal (Z10): the tables, and the answers from them, equal an independent recount at
+//! many positions, in whatever groups the batches were applied.
 
 use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
@@ -9,8 +9,8 @@ use crate::support::recount::Recount;
 use crate::support::workload::Workload;
 use crate::support::{figures, read_model, seed, synthetic, tables};
 
-/// T1 to T7, B1 to B5, Z16, X1 to X6, Z1 to Z3, Z10, Z13: every table and every figure, at many positions of a random workload with archives, restores, refunds, amount
-/// edits and holds.
+/// T1 to T7, B1 to B5, Z16, X1 to X6, Z1 to Z3, Z10, Z13: every table and every figure, at many positions of a random workload
+/// with archives, restores, refunds, amount edits and holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_figure_equals_a_recount_at_many_positions() {
     let seed = seed();
@@ -39,7 +39,7 @@ fn check(random: &mut fastrand::Rng, batches: &[Vec<u8>], recount: &Recount) {
             if random.u32(..4) == 0 || position == recount.end().position {
                 let past = recount.at(position);
                 tables::compare(&read_model::look(&path), &past, "the tables");
-                // Now, and later, while no record comes.
+                // Now, and later, while no records arrive.
                 for now_ms in [0, past.end.time_ms.saturating_add(random.u64(..4_000))] {
                     let checked = Readers::new(&path).view_at(now_ms, |view| figures::check(view, &past, random));
                     checked.unwrap_or_else(|why| panic!("at position {position}: {why:?}"));
@@ -51,14 +51,15 @@ fn check(random: &mut fastrand::Rng, batches: &[Vec<u8>], recount: &Recount) {
     assert_eq!(model.cursor(), recount.end());
 }
 
-/// Z10: the ends of amounts and times are counted as anything else, or stand at the end of 64 bits; nothing stops the sidecar.
+/// Z10: extreme amounts and times are counted like any other, or clamped to 64 bits; nothing stops the sidecar.
 #[test]
 fn extreme_values_are_counted() {
     let batches = synthetic::extremes();
     check(&mut fastrand::Rng::with_seed(seed()), &batches, &Recount::of(&batches));
 }
 
-/// B5: where a stretch of positions ends, nothing is lost or counted twice. The read model is told that it has come so far already.
+/// B5: where a stretch of positions ends, nothing is lost or counted twice. The cursor of the read model is moved so that it
+/// looks as if it had applied so much already.
 #[test]
 fn positions_past_a_stretch_are_counted() {
     let mut random = fastrand::Rng::with_seed(seed());
@@ -81,8 +82,8 @@ fn positions_past_a_stretch_are_counted() {
     }
 }
 
-/// A rebuild gives the same: what is in the tables does not depend on which batches shared a transaction, nor on whether the file was opened
-/// again between them.
+/// A rebuild has the same result: the tables do not depend on which batches shared a transaction, nor on whether the file was
+/// reopened between them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_of_batches_do_not_matter() {
     let seed = seed();

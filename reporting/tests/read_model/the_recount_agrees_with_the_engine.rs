@@ -1,4 +1,4 @@
-//! The recount itself: what it counts of the journal is what the engine says of its state, which came about in another way.
+//! Checks the recount itself: its figures from the journal equal those of the engine's state, which is computed differently.
 
 use scrip_protocol::CampaignId;
 use scrip_protocol::command::{
@@ -27,7 +27,7 @@ async fn the_recount_agrees_with_the_engine() {
     workload.stop().await;
 }
 
-/// How many records of each kind there are.
+/// The number of records of each kind.
 fn kinds(past: &Past<'_>) -> std::collections::BTreeMap<String, usize> {
     let mut kinds = std::collections::BTreeMap::new();
     for recorded in past.records {
@@ -37,7 +37,7 @@ fn kinds(past: &Past<'_>) -> std::collections::BTreeMap<String, usize> {
     kinds
 }
 
-/// Nothing is under way: both are as of the same position.
+/// No request is in progress: both are as of the same position.
 async fn check(workload: &Workload) {
     let past = workload.recount.now();
     for campaign in past.campaigns() {
@@ -50,8 +50,8 @@ async fn check(workload: &Workload) {
             ((Status::Active, CodeFilter::Active), (Usage::Used, UsageFilter::Used)),
             ((Status::Archived, CodeFilter::Archived), (Usage::Unused, UsageFilter::Unused)),
         ] {
-            let asked = ListCodes { campaign, from_slot: 0, status: status.1, usage: usage.1 };
-            let listed = workload.operator.list_codes(&asked).await.expect("it answers");
+            let query = ListCodes { campaign, from_slot: 0, status: status.1, usage: usage.1 };
+            let listed = workload.operator.list_codes(&query).await.expect("it answers");
             let ListCodesOutcome::Codes { codes, next: None, .. } = listed else { panic!("more than a page") };
             check_codes(&past, campaign, status.0, usage.0, &codes);
         }

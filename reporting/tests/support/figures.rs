@@ -1,5 +1,5 @@
-//! What the sidecar answers laid beside the recount: statistics, the code table, histories and what is searched for. Pages are asked
-//! for a few rows at a time, so that where one ends matters.
+//! Compares the answers of the sidecar with the recount: statistics, the code table, histories and search. Pages have only a few
+//! rows, so that their boundaries matter.
 
 use jiff::tz::TimeZone;
 use scrip_protocol::codes::normalise;
@@ -17,10 +17,10 @@ use scrip_reporting::search;
 
 use super::recount::{Archived, CodeLine, Past, Status, Tally, Usage, Use};
 
-/// Zones whose days begin at other times: the second by half an hour, the third by one more hour in summer.
+/// Time zones whose days begin at different times: the second has a half-hour offset, the third one more hour in summer.
 const ZONES: [&str; 3] = ["UTC", "Asia/Kolkata", "Europe/Berlin"];
 
-/// Checks every answer. Panics where one is not what the recount says.
+/// Checks every answer. Panics if one differs from the recount.
 pub(crate) fn check(view: &View<'_>, past: &Past<'_>, random: &mut fastrand::Rng) -> rusqlite::Result<()> {
     assert_eq!((view.as_of.position, view.as_of.time_ms), (past.end.position, past.end.time_ms));
     let limit = random.usize(1..40);
@@ -91,9 +91,9 @@ fn at_most(tally: Tally) -> Tally {
 fn days_and_clubs(view: &View<'_>, past: &Past<'_>, campaign: CampaignId, limit: usize) -> rusqlite::Result<()> {
     for name in ZONES {
         let zone = TimeZone::get(name).expect("the zones are built in");
-        let asked = Days { zone: zone.clone(), last: None, days: activity::DAYS_MAX };
-        let days = activity::by_day(view, campaign, &asked)?.expect("it was created").days;
-        // Days on which nothing happened may stand there.
+        let query = Days { zone: zone.clone(), last: None, days: activity::DAYS_MAX };
+        let days = activity::by_day(view, campaign, &query)?.expect("it was created").days;
+        // Days without activity may be included.
         let found: Vec<_> = days.iter().map(|day| (day.date, tally(&day.happened))).collect();
         let found: Vec<_> = found.into_iter().filter(|(_, tally)| *tally != Tally::default()).collect();
         let first = days.first().expect("at least the day of the newest batch is there").date;
@@ -113,7 +113,7 @@ fn days_and_clubs(view: &View<'_>, past: &Past<'_>, campaign: CampaignId, limit:
     Ok(())
 }
 
-/// T5, T6: both filters, and who, when and where.
+/// T5, T6: both filters; client, time and club.
 fn code_table(view: &View<'_>, past: &Past<'_>, campaign: CampaignId, limit: usize) -> rusqlite::Result<()> {
     for (status, archived) in [(Status::All, None), (Status::Active, Some(false)), (Status::Archived, Some(true))] {
         for (usage, used) in [(Usage::All, None), (Usage::Used, Some(true)), (Usage::Unused, Some(false))] {
@@ -160,7 +160,7 @@ fn status_of(line: &CodeLine<'_>, is_campaign_archived: bool) -> CodeStatus {
     }
 }
 
-/// All pages of activations, as positions with those of their refunds.
+/// All pages of activations, as positions with the positions of their refunds.
 fn all_pages(
     mut page: impl FnMut(Option<u64>) -> rusqlite::Result<Option<activations::Activations>>,
 ) -> rusqlite::Result<Vec<(u64, Option<u64>)>> {
@@ -174,7 +174,7 @@ fn all_pages(
     Ok(found)
 }
 
-/// B5: what a client has, and everything that happened to it.
+/// B5: the balances of a client, and all its operations.
 fn clients(view: &View<'_>, past: &Past<'_>, limit: usize) -> rusqlite::Result<()> {
     let (movements, refusals, holds) = (past.movements(), past.refusals(), past.holds());
     for card in past.cards() {
@@ -236,7 +236,7 @@ fn clients(view: &View<'_>, past: &Past<'_>, limit: usize) -> rusqlite::Result<(
     Ok(())
 }
 
-/// Z13: found by client and by code, with what decided.
+/// Z13: refusals by client and by code, with the condition that caused them.
 fn refused(view: &View<'_>, past: &Past<'_>, limit: usize, random: &mut fastrand::Rng) -> rusqlite::Result<()> {
     let refusals = past.refusals();
     let some = random.choice(refusals.iter().filter(|of| of.client.is_some() && of.code.is_some()).collect::<Vec<_>>());
@@ -260,7 +260,7 @@ fn refused(view: &View<'_>, past: &Past<'_>, limit: usize, random: &mut fastrand
     Ok(())
 }
 
-/// Z3: where a request stands, and whose a code is.
+/// Z3: the position of a request, and the campaign of a code.
 fn searched(view: &View<'_>, past: &Past<'_>, random: &mut fastrand::Rng) -> rusqlite::Result<()> {
     for _ in 0..20 {
         let Some(recorded) = random.choice(past.records) else { break };

@@ -1,11 +1,12 @@
-//! What the tests of the read model share: an independent recount of the journal, random workloads that write one, and the read model
-//! laid beside the recount.
+//! Shared code of the read model's tests: an independent recount of the journal, random workloads that write one, and the
+//! comparison of the read model with the recount.
 //!
-//! - [`recount`]: the figures, counted anew from the list of all records at the moment of asking; it is slow, and keeps no sums.
-//! - [`workload`]: a real engine on loopback, driven at random. [`synthetic`]: journals of extreme values, made without an engine.
-//! - [`tables`]: what the recount says must stand in each table; [`figures`]: what it says must be answered to each question. [`read_model`]: applying batches, and dumping the database.
+//! - [`recount`]: the figures, recounted from the list of all records for each question; it is slow, and stores no sums.
+//! - [`workload`]: a real engine on loopback, driven at random. [`synthetic`]: journals of extreme values, without an engine.
+//! - [`tables`]: compares each table with the recount; [`figures`]: compares each answer with it.
+//! - [`read_model`]: applies batches, and dumps the database.
 //!
-//! Nothing here sleeps to synchronise: what is waited for is a condition, with a deadline.
+//! Nothing here sleeps to synchronise: every wait is for a condition, with a deadline.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
@@ -18,10 +19,10 @@ pub(crate) mod workload;
 
 use std::time::{Duration, Instant};
 
-/// How long anything that must happen may take, on a busy machine.
+/// A deadline for anything that must happen, on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Waits until a condition holds, and returns what it gives.
+/// Waits until a condition holds, and returns its value.
 pub(crate) fn wait_until<T>(deadline: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
@@ -33,7 +34,7 @@ pub(crate) fn wait_until<T>(deadline: Duration, what: &str, mut condition: impl 
     }
 }
 
-/// The seed of a random test: that of the environment's SCRIP_SEED, or a new one. It is printed, so that a failure can be seen again.
+/// The seed of a random test: SCRIP_SEED in the environment, or a new one. It is printed, so that a failure can be reproduced.
 pub(crate) fn seed() -> u64 {
     let given = std::env::var("SCRIP_SEED").ok().map(|text| text.parse().expect("SCRIP_SEED is a whole number"));
     let seed = given.unwrap_or_else(|| fastrand::u64(..));

@@ -1,4 +1,4 @@
-//! The read model as the tests make it and look into it.
+//! Builds and inspects the read model in tests.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use scrip_protocol::batch::Batch;
 use scrip_reporting::read_model::ReadModel;
 
-/// Opens the read model of a file, or begins one.
+/// Opens or creates a read model.
 pub(crate) fn open(path: &Path) -> ReadModel {
     ReadModel::open(path).expect("a file that can be opened").expect("a read model of this version")
 }
@@ -18,7 +18,8 @@ pub(crate) fn look(path: &Path) -> Connection {
     Connection::open_with_flags(path, flags).expect("a read model")
 }
 
-/// Applies the batches that it does not have yet, in groups of so many as `group` says. After each `applied` is asked whether to go on.
+/// Applies the batches that it does not have yet, in groups whose size is `group`. After each, `applied` decides whether to
+/// continue.
 pub(crate) fn apply(
     model: &mut ReadModel,
     batches: &[Vec<u8>],
@@ -45,7 +46,7 @@ pub(crate) fn tables(connection: &Connection) -> Vec<String> {
     names.map(|name| name.expect("a name is text")).collect()
 }
 
-/// What a query gives.
+/// The result of a query.
 pub(crate) fn rows(connection: &Connection, sql: &str) -> Vec<Vec<Value>> {
     let mut statement = connection.prepare(sql).unwrap_or_else(|why| panic!("{sql}: {why}"));
     let columns = statement.column_count();
@@ -53,7 +54,7 @@ pub(crate) fn rows(connection: &Connection, sql: &str) -> Vec<Vec<Value>> {
     rows.expect("it takes no parameters").map(|row| row.expect("a row can be read")).collect()
 }
 
-/// Everything that is in it, table by table, in the order of their columns.
+/// The contents, table by table, sorted by columns.
 pub(crate) fn dump(path: &Path) -> Vec<(String, Vec<Vec<Value>>)> {
     let connection = look(path);
     let table = |name: String| {
@@ -65,7 +66,7 @@ pub(crate) fn dump(path: &Path) -> Vec<(String, Vec<Vec<Value>>)> {
     tables(&connection).into_iter().map(table).collect()
 }
 
-/// Checks that two are the same.
+/// Checks that two dumps are equal.
 #[track_caller]
 pub(crate) fn same(one: &[(String, Vec<Vec<Value>>)], other: &[(String, Vec<Vec<Value>>)], what: &str) {
     let names = |dump: &[(String, Vec<Vec<Value>>)]| dump.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
@@ -81,7 +82,7 @@ pub(crate) fn same(one: &[(String, Vec<Vec<Value>>)], other: &[(String, Vec<Vec<
     }
 }
 
-/// Whether SQLite finds the file in order.
+/// Runs SQLite's integrity check.
 pub(crate) fn is_in_order(connection: &Connection) -> bool {
     rows(connection, "PRAGMA integrity_check") == [[Value::Text("ok".into())]]
 }

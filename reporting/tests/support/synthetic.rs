@@ -1,5 +1,5 @@
-//! Journals without an engine, of values that one would take long to come to: the ends of amounts and times, empty and long names,
-//! codes of 64 bytes, campaigns and clients that nothing ever happened to, and positions past a stretch.
+//! Journals made without an engine, with values that one would rarely reach: extreme amounts and times, empty and long names,
+//! codes of 64 bytes, campaigns and clients without any activity, and positions past a stretch.
 
 use scrip_protocol::batch::{BatchBuilder, ChainEnd};
 use scrip_protocol::command::{
@@ -20,7 +20,7 @@ pub(crate) struct Journal {
 pub(crate) const BEGAN_MS: u64 = 1_790_000_000_000;
 
 impl Journal {
-    /// A journal that is continued.
+    /// A journal that continues another.
     pub(crate) fn after(chain: ChainEnd) -> Journal {
         Journal { chain, batches: Vec::new() }
     }
@@ -38,7 +38,7 @@ impl Journal {
     }
 }
 
-/// A stamp of its own.
+/// A unique stamp.
 pub(crate) fn stamp(number: u64) -> Stamp {
     let request = RequestId::from_parts(BEGAN_MS, [0; 10]);
     Stamp { request: RequestId(request.0 + u128::from(number)), body: u64::MAX, credential: CredentialId(u32::MAX) }
@@ -68,7 +68,7 @@ pub(crate) fn refunded(number: u64, of: &Activation, at: Position, taken: i64, u
     ActivationRefunded { stamp: stamp(number), activation: at, campaign: of.campaign, slot: of.slot, refunded }.into()
 }
 
-/// What a few clients did around a position at which stretches end, in a journal that went before.
+/// Operations of a few clients around a position at which stretches end, in a journal that continues another.
 pub(crate) fn around(before: ChainEnd) -> Vec<Vec<u8>> {
     let mut journal = Journal::after(before);
     let club = ClubRegistered { stamp: stamp(1), club: ClubId(1), name: "Club".to_owned() };
@@ -82,7 +82,7 @@ pub(crate) fn around(before: ChainEnd) -> Vec<Vec<u8>> {
     journal.batches
 }
 
-/// A journal of extreme values, each of which a campaign's terms or a command allow.
+/// A journal of extreme values, each permitted by a campaign's terms or a command.
 pub(crate) fn extremes() -> Vec<Vec<u8>> {
     let mut journal = Journal::default();
     let club = ClubRegistered { stamp: stamp(1), club: ClubId(1), name: "К".repeat(100) };
@@ -101,14 +101,14 @@ pub(crate) fn extremes() -> Vec<Vec<u8>> {
     journal.batch(0, &[created(1, largest, &long), created(2, Terms::new("nothing ever", Money(1)), &["unused"])]);
     let nobody = ClientRegistered { stamp: stamp(2), client: ClientId(u128::MAX), name: String::new(), new: true };
     journal.batch(1, &[nobody.into()]);
-    // All that an amount can hold, taken back, and given again: what was credited in all passes 64 bits, what stands does not.
+    // The largest amount, refunded, and credited again: the total credited exceeds 64 bits, the balance does not.
     for round in 0..3 {
         let whole = activation(10 + 2 * round, 1 << 63, 1, 0, i64::MAX, i64::MAX);
         journal.batch(900_000 * round, &[whole.clone().into()]);
         let at = journal.newest();
         journal.batch(900_000 * round + 1, &[refunded(11 + 2 * round, &whole, at, i64::MAX, 0)]);
     }
-    // What was spent meanwhile is uncollected, and stays with the campaign.
+    // The part spent in the meantime is uncollected, and still counts for the campaign.
     let whole = activation(20, 77, 1, 1, i64::MAX, i64::MAX);
     journal.batch(5_000_000, &[whole.clone().into()]);
     let at = journal.newest();
@@ -125,7 +125,7 @@ pub(crate) fn extremes() -> Vec<Vec<u8>> {
     };
     let gone = Activation { balance: Money(0), ..whole };
     journal.batch(5_000_001, &[spent.into(), refunded(22, &gone, at, 0, i64::MAX)]);
-    // A hold to the end of time, confirmed across a stretch of positions.
+    // A hold with the largest expiry, confirmed across the end of a stretch of positions.
     let held = CodeHeld {
         stamp: stamp(40),
         client: ClientId(9),

@@ -1,4 +1,4 @@
-//! What a run shows while it goes on, and what is sampled meanwhile.
+//! The display and the samples of a run in progress.
 
 use std::io::IsTerminal;
 use std::sync::Arc;

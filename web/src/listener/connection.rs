@@ -1,4 +1,4 @@
-//! One connection of a listener: requests in, responses out, with an end to every wait for the peer.
+//! One connection of a listener: requests in, responses out, with a timeout for every wait for the peer.
 
 use std::io;
 use std::pin::Pin;
@@ -23,10 +23,10 @@ use tokio::time::Sleep;
 use super::limits::ListenerLimits;
 use super::slots::{InProgress, Slot};
 
-/// What a connection may have in memory of a head that is being read, and of a response that is being written.
+/// The maximum size of a connection's buffers for the head being read and the response being written, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Serves a connection until its peer ends it, it takes too long, its slot is needed, or the server stops.
+/// Serves a connection until its peer closes it, a timeout expires, its slot is needed, or the server stops.
 pub(super) async fn serve(
     stream: TcpStream,
     router: Router,
@@ -52,7 +52,7 @@ pub(super) async fn serve(
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(io, answer);
     tokio::pin!(connection);
-    // An error is that the server is gone.
+    // An error means that the server is gone.
     let stopped = async { drop(stopping.wait_for(|stopping| *stopping).await) };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -105,7 +105,7 @@ impl HttpBody for Response {
     }
 }
 
-/// A socket whose writes fail when its peer has taken nothing for too long.
+/// A socket whose writes fail if the peer has read nothing for too long.
 struct Patient {
     stream: TcpStream,
     stalled: Duration,

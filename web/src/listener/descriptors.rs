@@ -1,28 +1,29 @@
-//! File descriptors: the limit of the process, raised as far as it goes, and how much of it connections may use.
+//! File descriptors: raises the limit of the process as far as possible, and divides it between connections and the process
+//! itself.
 //!
-//! A process that has no descriptor left for its files stops; so connections only get what is left beside the reserve that it states.
+//! A process without descriptors for its files fails, so connections only get what its reserve leaves.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The least number of connections that a process is to have descriptors for.
+/// The minimum number of connections that a process must have descriptors for.
 const CONNECTIONS_MIN: usize = 16;
 
-/// The process may not open enough files.
+/// The limit of open files is too low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this process may open {limit} files, and needs {needed}; raise the limit (`ulimit -n`, or LimitNOFILE= of the systemd unit)"
+    "this process may open {limit} files but needs {needed}; raise the limit (`ulimit -n`, or LimitNOFILE= in the systemd unit)"
 )]
 pub struct TooFewDescriptors {
     /// The limit.
     pub limit: usize,
-    /// What is needed.
+    /// The number needed.
     pub needed: usize,
 }
 
-/// Raises the limit as far as the system lets this process, and returns how many descriptors connections may use beside a reserve.
+/// Raises the limit as far as the system permits, and returns how many descriptors connections may use in addition to a reserve.
 ///
 /// # Errors
-/// When the limit is too low for the reserve and a few connections.
+/// If the limit is too low for the reserve and a few connections.
 pub fn for_connections(reserve: usize) -> Result<usize, TooFewDescriptors> {
     left(raise(), reserve)
 }
@@ -32,10 +33,10 @@ fn left(limit: usize, reserve: usize) -> Result<usize, TooFewDescriptors> {
     if limit < needed { Err(TooFewDescriptors { limit, needed }) } else { Ok(limit - reserve) }
 }
 
-/// Raises the soft limit to the hard one. Returns what it is then.
+/// Raises the soft limit to the hard one. Returns the new limit.
 fn raise() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // None is no limit.
+    // None means no limit.
     let count = |limit: Option<u64>| limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     if count(current) >= count(maximum) {
         return count(current);
@@ -43,7 +44,7 @@ fn raise() -> usize {
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => count(maximum),
         Err(error) => {
-            tracing::debug!(%error, "the limit of open files stays as it is");
+            tracing::debug!(%error, "the limit of open files cannot be raised");
             count(current)
         }
     }

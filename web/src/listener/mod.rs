@@ -1,12 +1,12 @@
-//! HTTP listeners: accept connections, limit and time them, alike for every interface and for probes.
+//! HTTP listeners: accept connections, with the same limits and timeouts for every interface and for probes.
 //!
-//! Anybody who reaches the address can open connections, and each costs a file descriptor, which the process needs for its files as
-//! well. So connections are limited in all and per address ([`ListenerLimits`]). At a limit the connection that has been idle for longest
-//! is closed, and the new one takes its slot; where all have a request in progress, the new one is closed. Every wait for the peer ends
-//! by itself: for the head of a request, between two requests, and for a peer that does not read its response.
+//! Anybody who reaches the address can open connections, and each uses a file descriptor, which the process also needs for its
+//! files. So connections are limited in total and per address ([`ListenerLimits`]). At a limit, the connection that has been idle
+//! for longest is closed, and the new one takes its slot; if all have a request in progress, the new one is closed. Every wait
+//! for the peer has a timeout: for the head of a request, between two requests, and for a peer that does not read its response.
 //!
-//! An accept that fails, for want of descriptors or memory, is tried again after `ACCEPT_PAUSE`: it neither spins nor stops anything.
-//! [`descriptors`] raises the limit of the process, and says how many are left for connections.
+//! An accept that fails for lack of descriptors or memory is retried after `ACCEPT_PAUSE`: it neither spins nor stops anything.
+//! [`descriptors`] raises the limit of the process, and returns how many descriptors are left for connections.
 
 mod connection;
 pub mod descriptors;
@@ -29,16 +29,16 @@ use tokio::task::JoinSet;
 pub use limits::ListenerLimits;
 use slots::Slots;
 
-/// How long an accept that failed waits for descriptors to come free.
+/// How long a failed accept waits for descriptors to become free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long the responses in progress may take when the server stops. Streams never end by themselves.
+/// How long responses in progress may take when the server stops. Streams never end by themselves.
 const DRAIN: Duration = Duration::from_secs(3);
 
-/// How many log lines the connections of strangers may cause.
+/// Limits the log lines that the connections of strangers cause.
 const LOG_PERIOD: Duration = Duration::from_secs(60);
 
-/// Answers on a listener until `shutdown` resolves; then responses in progress have three seconds left.
+/// Serves a listener until `shutdown` resolves; then responses in progress have three seconds left.
 pub async fn serve(listener: TcpListener, router: Router, limits: ListenerLimits, shutdown: impl Future<Output = ()> + Send) {
     let slots = Arc::new(Slots::new(limits));
     let (stop, stopping) = watch::channel(false);
@@ -58,14 +58,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ListenerLimits
                 }
                 None => {
                     if let Some(suppressed) = crowded.admit(Instant::now()) {
-                        tracing::warn!(%from, suppressed, "connection closed: there are as many as there may be, and none is idle");
+                        tracing::warn!(%from, suppressed, "connection closed: the connection limit is reached, and none is idle");
                     }
                 }
             },
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 if let Some(suppressed) = failing.admit(Instant::now()) {
-                    tracing::warn!(%error, suppressed, "no connection can be accepted; trying again");
+                    tracing::warn!(%error, suppressed, "accepting a connection failed; retrying");
                 }
                 slots.close_longest_idle();
                 tokio::select! {
@@ -78,11 +78,11 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ListenerLimits
     drop(listener);
     stop.send_replace(true);
     let drained = async { while connections.join_next().await.is_some() {} };
-    // The set aborts what is left.
+    // Dropping the set aborts the remaining connections.
     let _ = tokio::time::timeout(DRAIN, drained).await;
 }
 
-/// Whether an accept failed because of the connection that was next, and of no other.
+/// Whether an accept failed only because of the connection to accept.
 fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }

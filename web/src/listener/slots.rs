@@ -1,7 +1,8 @@
-//! The slots of a listener: one per connection, in all and per address, and which connection is idle since when.
+//! The slots of a listener: one per connection, limited in total and per address, and the connections in the order in which they
+//! became idle.
 //!
-//! Invariant: a slot is free only when its connection's descriptor is closed. The connection that is told to close keeps its slot until
-//! it has.
+//! Invariant: a slot is free only when its connection's descriptor is closed. A connection that must close keeps its slot until
+//! it has closed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::limits::ListenerLimits;
 
-/// How long a new connection waits for the one that is closed for it: some milliseconds, but on a machine that is out of breath.
+/// How long a new connection waits for the one that is closed for it: normally some milliseconds, longer on an overloaded
+/// machine.
 const HAND_OVER: Duration = Duration::from_secs(1);
 
 pub(super) struct Slots {
@@ -26,7 +28,7 @@ pub(super) struct Slots {
 #[derive(Default)]
 struct Table {
     next: u64,
-    /// By the order in which they became idle, or began their newest request; a connection gets a new number each time.
+    /// In the order in which they became idle; a connection gets a new number each time.
     open: BTreeMap<u64, Open>,
     per_address: HashMap<PeerAddress, usize>,
 }
@@ -57,8 +59,8 @@ impl Slots {
         Slots { free, per_address_max: limits.connections_per_address_max, table: Mutex::default() }
     }
 
-    /// A slot for a connection from an address. At a limit the connection that has been idle for longest is closed for it; none where no
-    /// connection is idle.
+    /// A slot for a connection from an address. At a limit, the connection that has been idle for longest is closed for it; none
+    /// if no connection is idle.
     pub(super) async fn take(self: &Arc<Slots>, address: PeerAddress) -> Option<Arc<Slot>> {
         let closes = self.close_if_crowded(address)?;
         let permit = match self.free.clone().try_acquire_owned() {
@@ -77,7 +79,8 @@ impl Slots {
         Some(Arc::new(Slot { slots, address, number: Mutex::new(number), requests: AtomicUsize::new(0), close, _permit: permit }))
     }
 
-    /// Closes a connection of an address that has as many as it may. Whether it did; none where all of them have requests in progress.
+    /// Tells an idle connection of an address to close if the address is at its limit. Returns whether one must close; none if all of
+    /// them have requests in progress.
     fn close_if_crowded(&self, address: PeerAddress) -> Option<bool> {
         let mut table = self.table.lock();
         let taken = table.per_address.get(&address).copied().unwrap_or(0);
@@ -87,7 +90,7 @@ impl Slots {
         table.close_first(|open| open.address == address).then_some(true)
     }
 
-    /// Tells the connection that has been idle for longest to close; whether there was one.
+    /// Tells the connection that has been idle for longest to close. Returns whether there was one.
     pub(super) fn close_longest_idle(&self) -> bool {
         self.table.lock().close_first(|_| true)
     }
@@ -106,8 +109,8 @@ impl Table {
         self.next
     }
 
-    /// Tells the first idle connection of a kind to close. It leaves the table at once, so that it is told only once, and counts for its
-    /// address no longer.
+    /// Tells the first idle connection of a kind to close. It is removed from the table at once, so that it is notified only once
+    /// and no longer counts for its address.
     fn close_first(&mut self, is_wanted: impl Fn(&Open) -> bool) -> bool {
         let first = self.open.iter().find(|(_, open)| open.is_idle && is_wanted(open)).map(|(number, _)| *number);
         let Some(closing) = first.and_then(|number| self.open.remove(&number)) else { return false };
@@ -141,7 +144,7 @@ impl Slot {
 
     fn renumber(&self, is_idle: bool) {
         let (mut number, mut table) = (self.number.lock(), self.slots.table.lock());
-        // It is not there where it was told to close.
+        // Not in the table if it must close.
         if let Some(open) = table.open.remove(&number) {
             *number = table.number();
             table.open.insert(*number, Open { is_idle, ..open });

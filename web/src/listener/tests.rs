@@ -1,4 +1,4 @@
-//! Listeners against peers that hold their connections: silent, slow, many.
+//! Listeners against peers that hold connections: silent ones, slow ones, many at once.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -57,7 +57,7 @@ async fn connect(listening: &Listening) -> TcpStream {
     TcpStream::connect(listening.address).await.expect("it listens")
 }
 
-/// Asks for a path; returns the first bytes of the response, none where the connection is closed instead.
+/// Requests a path. Returns the first bytes of the response, none if the connection is closed instead.
 async fn ask(stream: &mut TcpStream, path: &str) -> Vec<u8> {
     let _ = stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: scrip\r\n\r\n").as_bytes()).await;
     let mut bytes = vec![0; 4096];
@@ -157,13 +157,13 @@ async fn a_reader_that_takes_nothing_loses_its_connection() {
     let mut stalled = connect(&listening).await;
     assert!(ask(&mut stalled, "/endless").await.starts_with(b"HTTP/1.1 200"));
     let answered = async {
-        // Closed at once, until the one that reads nothing is.
+        // Closed at once, until the connection that reads nothing is closed.
         while !ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200") {}
     };
-    timeout(DEADLINE, answered).await.expect("its slot comes free");
+    timeout(DEADLINE, answered).await.expect("its slot becomes free");
 }
 
-/// One address cannot take what others need; but a reverse proxy on this machine speaks for everybody.
+/// One address cannot use up the slots of others, but a reverse proxy on this machine has no such limit.
 #[tokio::test]
 async fn an_address_has_its_share_of_the_slots() {
     let slots = Arc::new(Slots::new(LIMITS));
@@ -177,10 +177,10 @@ async fn an_address_has_its_share_of_the_slots() {
     assert!(slots.take(flooding).await.is_none(), "all of its own are busy");
     let mut others = vec![slots.take(other).await.expect("there is room")];
     for _ in 0..4 {
-        others.push(slots.take(local).await.expect("loopback has all that is left"));
+        others.push(slots.take(local).await.expect("loopback may use all remaining slots"));
     }
     drop(busy);
-    // Its fourth takes the place of its first, which must go.
+    // Its fourth connection takes the slot of its first, which must close.
     let first = held.remove(0);
     let (next, ()) = tokio::join!(slots.take(flooding), async {
         first.evicted().await;

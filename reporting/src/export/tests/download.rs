@@ -1,4 +1,4 @@
-//! Exports over HTTP, with readers that go on, stop, and go away.
+//! Exports over HTTP, with readers that read, stall, and disconnect.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ const CODES: u32 = 40_000;
 const ONE: u32 = 1;
 const OTHER: u32 = 2;
 
-/// A pace that nobody keeps.
+/// A pace that no reader can keep.
 const HASTE: Pace = Pace { bytes_per_second: u64::MAX, grace: Duration::ZERO, total: Duration::ZERO };
 
-/// A read model in a file, with a writer, and the exports of it.
+/// A read model in a file, its writer, and its exports.
 struct Site {
     folder: TempDir,
     writer: Mutex<Connection>,
@@ -68,7 +68,7 @@ impl Site {
         self.downloads.begin(turn, export).await
     }
 
-    /// Waits until so many exports are under way.
+    /// Waits until so many exports are in progress.
     async fn until_there_are(&self, count: usize) {
         let come = async {
             while self.downloads.places.taken() != count {
@@ -78,20 +78,20 @@ impl Site {
         timeout(DEADLINE, come).await.expect("the others end");
     }
 
-    /// Whether all of the log was brought into the file: nobody reads in it.
+    /// Whether the log was completely checkpointed, so that no view is open.
     fn gives_the_log_back(&self) -> bool {
         let busy: i64 =
             self.writer.lock().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).expect("it is answered");
         busy == 0 && log_bytes(&self.path()) == 0
     }
 
-    /// Loses the only activation: the last row of the list.
+    /// Deletes the only activation: the last row of the list.
     fn lose_the_last(&self) {
         self.writer.lock().execute("DELETE FROM activation", []).expect("it can be written");
     }
 }
 
-/// What comes of a body, and whether it came to its end.
+/// The bytes of a body, and whether it was complete.
 async fn read(answer: Response) -> (Vec<u8>, bool) {
     let mut body = answer.into_body().into_data_stream();
     let mut bytes = Vec::new();
@@ -107,7 +107,7 @@ async fn read(answer: Response) -> (Vec<u8>, bool) {
     (bytes, true)
 }
 
-/// T7, Z10: the answer is the file, with its type, its name, its position and its length.
+/// T7, Z10: the response is the file, with its type, name, position and length.
 #[tokio::test]
 async fn an_answer_is_the_whole_file() {
     let site = Site::new();
@@ -127,7 +127,7 @@ async fn an_answer_is_the_whole_file() {
     }
 }
 
-/// Pain 43: whoever takes an export slowly, or not at all, holds no view of the read model: its log is given back meanwhile.
+/// Pain 43: a slow or stalled reader of an export holds no view of the read model: the log is truncated meanwhile.
 #[tokio::test]
 async fn a_reader_holds_no_view() {
     let site = Site::new();
@@ -139,8 +139,8 @@ async fn a_reader_holds_no_view() {
     assert!(is_whole && bytes.windows(3).any(|three| three == b"Ann"), "it is as of where it was made");
 }
 
-/// A slow reader is not a reader that stands still: one of 8 KiB/s has its 40 MB, whatever the system's buffers took in advance; one of
-/// 2 KB/s or of nothing is cut.
+/// A slow reader is not a stalled reader: one of 8 KiB/s gets its 40 MB, whatever the system's buffers took in advance; one of 2
+/// KB/s or of nothing is cut off.
 #[test]
 fn slow_readers_pass_and_idle_ones_do_not() {
     let length: u64 = 40 << 20;
@@ -158,7 +158,8 @@ fn slow_readers_pass_and_idle_ones_do_not() {
     assert!(!PACE.allows(day, u64::MAX), "no export goes on for ever");
 }
 
-/// A reader whose connection stalls is not cut while the grace lasts. After that it must have taken the average since then, up to the total time.
+/// A reader whose connection stalls is not cut off during the grace period. After that it must keep the average, up to the total
+/// time.
 #[test]
 fn a_reader_may_pause_for_the_grace_and_not_longer() {
     let Pace { bytes_per_second, grace, total } = PACE;
@@ -168,7 +169,7 @@ fn a_reader_may_pause_for_the_grace_and_not_longer() {
     assert!(PACE.allows(total, u64::MAX) && !PACE.allows(total + moment, u64::MAX));
 }
 
-/// A reader that is too slow loses its place and its file, and what it then gets is no whole file.
+/// A reader that is too slow loses its place and its file, and does not get a complete file.
 #[tokio::test]
 async fn a_reader_that_is_too_slow_is_cut() {
     let site = Site::with(CODES, Limits { pace: HASTE, look_every: Duration::from_millis(1), ..LIMITS });
@@ -178,7 +179,7 @@ async fn a_reader_that_is_too_slow_is_cut() {
     assert!(!is_whole && bytes.is_empty());
 }
 
-/// An export ends when its reader is gone: while it is made, and while it is sent.
+/// An export ends when its reader is gone: while it is built, and while it is sent.
 #[tokio::test]
 async fn a_reader_that_goes_away_ends_its_export() {
     let site = Site::new();
@@ -194,7 +195,7 @@ async fn a_reader_that_goes_away_ends_its_export() {
     }
 }
 
-/// Pain 18: an export that cannot be made is never a shorter file: it has no answer.
+/// Pain 18: an export that cannot be built is an error, never a shorter file.
 #[tokio::test]
 async fn an_export_that_fails_is_never_a_shorter_file() {
     let site = Site::new();
@@ -206,19 +207,19 @@ async fn an_export_that_fails_is_never_a_shorter_file() {
     assert!(answer.starts_with(b"HTTP/1.1 500"), "{}", String::from_utf8_lossy(&answer));
 }
 
-/// Pain 42: a proxy that speaks HTTP/1.0 is told the length, by which it notices a part: also where the export is cut.
+/// Pain 42: an HTTP/1.0 proxy receives the length, so it notices a truncated file, even when the export is cut off.
 #[tokio::test]
-async fn a_length_is_told_over_http_1_0() {
+async fn a_length_is_sent_over_http_1_0() {
     let (site, cut) = (Site::new(), Site::with(CODES, Limits { pace: HASTE, look_every: Duration::from_millis(1), ..LIMITS }));
     let whole = exchange(Arc::new(site), "HTTP/1.0").await;
-    let (length, sent) = told(&whole).expect("a head");
+    let (length, sent) = lengths(&whole).expect("a head");
     assert_eq!(length, sent, "all of it");
     let part = exchange(Arc::new(cut), "HTTP/1.0").await;
-    assert!(told(&part).is_none_or(|(length, sent)| sent < length), "{}", String::from_utf8_lossy(&part));
+    assert!(lengths(&part).is_none_or(|(length, sent)| sent < length), "{}", String::from_utf8_lossy(&part));
 }
 
-/// The length that a head tells, and how many bytes came behind it; none where no head came.
-fn told(answer: &[u8]) -> Option<(usize, usize)> {
+/// The length in the head, and the number of bytes after it; none if there is no head.
+fn lengths(answer: &[u8]) -> Option<(usize, usize)> {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
     assert!(head.starts_with("http/1.0 200") && !head.contains("transfer-encoding"), "{head}");
@@ -226,7 +227,8 @@ fn told(answer: &[u8]) -> Option<(usize, usize)> {
     Some((length.parse().expect("a number"), answer.len() - end))
 }
 
-/// What a client of HTTP gets, up to the end of the connection. It begins to read when the export is whole, or cut.
+/// The bytes that an HTTP client receives up to the end of the connection. It begins to read when the export is complete, or cut
+/// off.
 async fn exchange(site: Arc<Site>, version: &str) -> Vec<u8> {
     let cuts = site.downloads.pace().total.is_zero();
     let get = move || async move {
@@ -248,13 +250,13 @@ async fn exchange(site: Arc<Site>, version: &str) -> Vec<u8> {
     let request = format!("GET / {version}\r\nhost: scrip\r\nconnection: close\r\n\r\n");
     client.write_all(request.as_bytes()).await.expect("it reads");
     let mut bytes = Vec::new();
-    // A connection that is cut may end with an error on this side as well.
+    // A connection that is cut off may end with an error on this side too.
     let _ = timeout(DEADLINE, client.read_to_end(&mut bytes)).await.expect("the connection ends");
     server.abort();
     bytes
 }
 
-/// What is wrong before the first row is the answer itself.
+/// An error before the first row is the response itself.
 #[tokio::test]
 async fn a_campaign_that_is_not_there_has_no_answer() {
     let site = Site::with(1, LIMITS);
@@ -263,7 +265,7 @@ async fn a_campaign_that_is_not_there_has_no_answer() {
     site.until_there_are(0).await;
 }
 
-/// One credential has some of the places, and makes one export at a time; others go on beside it.
+/// One credential has some of the places, and builds one export at a time; others are not affected.
 #[tokio::test]
 async fn one_credential_leaves_exports_to_others() {
     let site = Site::with(1, Limits { turn: Duration::from_millis(50), ..LIMITS });
@@ -281,7 +283,7 @@ async fn one_credential_leaves_exports_to_others() {
     drop(site.downloads.begin(turn, export(codes(1), Format::Csv)).await.expect("it was its turn"));
 }
 
-/// One credential has some of the room for files; what it holds leaves room to others, and is free again when it is read.
+/// One credential has some of the disk space for files; its files leave space for others, and release it when they are read.
 #[tokio::test]
 async fn one_credential_leaves_room_to_others() {
     let site = Site::with(2_000, LIMITS);
@@ -308,7 +310,7 @@ async fn one_credential_leaves_room_to_others() {
     assert_eq!(site.downloads.bytes_on_disk(), 0);
 }
 
-/// All limits of making an export end it before anything is sent, and leave nothing behind.
+/// Every limit on building an export ends it before anything is sent, and leaves nothing behind.
 #[tokio::test]
 async fn the_making_of_an_export_has_limits() {
     let check = async |limits: Limits, wanted: Export, is_expected: fn(&ExportError) -> bool| {

@@ -1,6 +1,6 @@
-//! What the formats keep: every digit, every row, and the position.
+//! The formats preserve every digit, every row, and the position.
 //!
-//! A spreadsheet is taken apart here as it was written; that other programs read it is shown in `tests/` of the program.
+//! These tests parse the spreadsheets directly; `tests/` of the program shows that other programs can read them.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -15,7 +15,7 @@ use crate::export::{Export, ExportError, Format, What};
 
 const FORMATS: [Format; 3] = [Format::Csv, Format::Xlsx, Format::Parquet];
 
-/// Codes that other programs lose digits of, or take for something else.
+/// Codes that other programs truncate or misread.
 const DIGITS: [&str; 7] = ["0012", "219E01BE", "12345678901234567890", "1E5", "2026-01-01", "=1+1", "A;=1+1"];
 
 fn written(model: &Model, what: What, format: Format) -> Vec<u8> {
@@ -30,7 +30,7 @@ fn part(package: &[u8], name: &str) -> String {
     text
 }
 
-/// The cells of a sheet by their places: what is in them, and whether that is text.
+/// The cells of a sheet by reference: the value, and whether it is text.
 fn cells(package: &[u8], sheet: usize) -> HashMap<String, (String, bool)> {
     let sheet = part(package, &format!("xl/worksheets/sheet{sheet}.xml"));
     let between = |text: &str, from: &str, to: &str| -> Option<String> {
@@ -54,7 +54,7 @@ fn records(file: Vec<u8>) -> (SerializedFileReader<Bytes>, Vec<Vec<Field>>) {
     (reader, rows)
 }
 
-/// Pain 30, Z14: codes and ids keep every digit: in a spreadsheet as cells of text, in the other formats as they are.
+/// Pain 30, Z14: codes and ids keep every digit: in a spreadsheet as text cells, in the other formats unchanged.
 #[test]
 fn every_digit_stays() {
     let model = Model::new();
@@ -77,7 +77,7 @@ fn every_digit_stays() {
     assert_eq!(records[0][8..10], [Field::Str(client), Field::Str("0007".into())]);
 }
 
-/// T7: amounts can be added up and times sorted: in a spreadsheet both are numbers with a form, in Parquet they have types.
+/// T7: amounts can be added up and times sorted: in a spreadsheet both are formatted numbers, in Parquet they have types.
 #[test]
 fn amounts_and_times_have_their_types() {
     let model = Model::new();
@@ -97,7 +97,7 @@ fn amounts_and_times_have_their_types() {
             .contains("<pane ySplit=\"1\" topLeftCell=\"A2\" activePane=\"bottomLeft\" state=\"frozen\"/>")
     );
 
-    // More digits than a spreadsheet keeps.
+    // More digits than a spreadsheet preserves.
     model.put("UPDATE activation SET balance = 1234567890123456789", &[]);
     let found = cells(&written(&model, log(None), Format::Xlsx), 1);
     assert_eq!(found["K2"], ("12345678901234567.89".to_owned(), true));
@@ -117,7 +117,7 @@ fn amounts_and_times_have_their_types() {
     assert_eq!(types, expected.map(Some));
 }
 
-/// Z10: each file says which position it is as of, in every row and in its properties.
+/// Z10: each file states the position that it is as of, in every row and in its properties.
 #[test]
 fn each_file_says_what_it_is_as_of() {
     let model = Model::new();
@@ -135,8 +135,8 @@ fn each_file_says_what_it_is_as_of() {
 
         let (reader, rows) = records(written(&model, what, Format::Parquet));
         assert_eq!(rows[0].last(), Some(&Field::Long(AS_OF as i64)));
-        let said = reader.metadata().file_metadata().key_value_metadata().expect("it has some");
-        let said: Vec<_> = said.iter().map(|said| (said.key.as_str(), said.value.as_deref().unwrap_or(""))).collect();
+        let metadata = reader.metadata().file_metadata().key_value_metadata().expect("it has some");
+        let metadata: Vec<_> = metadata.iter().map(|pair| (pair.key.as_str(), pair.value.as_deref().unwrap_or(""))).collect();
         let position = AS_OF.to_string();
         let expected = [
             ("scrip.position", position.as_str()),
@@ -145,11 +145,12 @@ fn each_file_says_what_it_is_as_of() {
             ("scrip.organisation", "Arena"),
             ("scrip.currency", "EUR"),
         ];
-        assert_eq!(said, expected);
+        assert_eq!(metadata, expected);
     }
 }
 
-/// Pain 18: 70,001 codes, and as many activations, are 70,001 rows in every format, over several groups of rows; the last is the last.
+/// Pain 18: 70,001 codes, and as many activations, are 70,001 rows in every format, over several row groups; the last row is the
+/// last code.
 #[test]
 fn nothing_is_cut_off() {
     const CODES: usize = 70_001;
@@ -176,7 +177,7 @@ fn nothing_is_cut_off() {
     assert!(!found.contains_key(&format!("C{}", CODES + 2)));
 }
 
-/// Pain 18: whatever takes the bytes may fail after any number of them: that is an error, and never a shorter file.
+/// Pain 18: a sink that fails after any number of bytes is an error, never a shorter file.
 #[test]
 fn a_sink_that_fails_is_an_error() {
     let model = Model::new();
@@ -196,24 +197,24 @@ fn a_sink_that_fails_is_an_error() {
     }
 }
 
-/// What nobody waits for any more ends, and is no export either.
+/// An export whose caller no longer waits ends, and leaves no file.
 #[test]
-fn an_export_can_be_given_up() {
+fn an_export_can_be_cancelled() {
     let model = Model::new();
     let texts: Vec<String> = (0..10_000).map(|n| format!("CODE{n}")).collect();
     model.campaign(1, "Winter", &texts.iter().map(String::as_str).collect::<Vec<_>>());
     for format in FORMATS {
-        let mut told = Vec::new();
+        let mut progress = Vec::new();
         let failed = export(codes(1), format).run(&model.view(), Vec::new(), &mut |at, of| {
-            told.push((at, of));
-            told.len() < 2
+            progress.push((at, of));
+            progress.len() < 2
         });
         assert!(matches!(failed, Err(ExportError::GivenUp)), "{failed:?}");
-        assert_eq!(told, [(4_095, 10_000), (8_191, 10_000)]);
+        assert_eq!(progress, [(4_095, 10_000), (8_191, 10_000)]);
     }
 }
 
-/// The rows of a spreadsheet wait in its own folder, in files without names: nothing is left there, whether it succeeds or not.
+/// The rows of a spreadsheet are buffered in files without names: nothing is left in the folder, whether it succeeds or not.
 #[test]
 fn a_spreadsheet_leaves_nothing_behind() {
     let model = Model::new();

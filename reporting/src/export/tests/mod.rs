@@ -1,4 +1,4 @@
-//! Exports of read models that are written by hand.
+//! Exports of handwritten read models.
 
 mod download;
 mod formats;

@@ -1,4 +1,4 @@
-//! A read model in memory, with what a test puts into it.
+//! A read model in memory, filled by a test.
 
 use std::io::{self, Write};
 
@@ -8,10 +8,10 @@ use scrip_protocol::{CampaignId, Position};
 use crate::export::{Done, Export, ExportError, Format, Status, Usage, What};
 use crate::read_model::{AsOf, SCHEMA, VERSION, View};
 
-/// The time of everything that is not about times: 2026-12-31T00:00:00Z.
+/// The time wherever a test is not about times: 2026-12-31T00:00:00Z.
 pub(super) const NOW_MS: i64 = 1_798_675_200_000;
 
-/// What all of it is as of.
+/// The position that everything is as of.
 pub(super) const AS_OF: u64 = 90_000;
 
 /// A read model.
@@ -23,7 +23,7 @@ impl Model {
         Model::on(Connection::open_in_memory().expect("there is memory"))
     }
 
-    /// The same on a connection that is new.
+    /// The same on a new connection.
     pub(super) fn on(connection: Connection) -> Model {
         connection.execute_batch(SCHEMA).expect("the schema is one");
         connection.pragma_update(None, "user_version", VERSION).expect("it can be set");
@@ -38,7 +38,7 @@ impl Model {
         model
     }
 
-    /// Changes something.
+    /// Executes a statement.
     pub(super) fn put(&self, statement: &str, values: &[&dyn ToSql]) {
         self.0.prepare_cached(statement).and_then(|mut found| found.execute(values)).expect("it goes into the tables");
     }
@@ -84,7 +84,7 @@ impl Model {
         );
     }
 
-    /// A refund of an activation, of which so much could not be taken back.
+    /// A refund of an activation, with an uncollected amount.
     pub(super) fn refund(&self, position: i64, activation: i64, uncollected: i64) {
         self.put(
             "INSERT INTO refund SELECT ?1, activation, ?2, campaign, slot, client, amount - ?4, ?4, 0, 3, ?5
@@ -110,7 +110,7 @@ impl Model {
         Ok((bytes, done))
     }
 
-    /// The fields of a CSV as a reader of the format has them, its head first.
+    /// The fields of a CSV as parsed by a CSV reader, header first.
     #[track_caller]
     pub(super) fn fields(&self, what: What) -> Vec<Vec<String>> {
         let (bytes, done) = self.export(&export(what, Format::Csv)).expect("it is exported");
@@ -128,14 +128,14 @@ impl Model {
         self.fields(what).iter().map(|fields| fields.join(",")).collect()
     }
 
-    /// Those lines without their head.
+    /// Those lines without the header.
     #[track_caller]
     pub(super) fn rows(&self, what: What) -> Vec<String> {
         self.lines(what).split_off(1)
     }
 }
 
-/// A view of what stands in a database.
+/// A view of a database.
 pub(super) fn view_of(connection: &Connection) -> View<'_> {
     View { connection, as_of: AsOf::whole(Position(AS_OF), NOW_MS as u64), now_ms: NOW_MS as u64, requests_ms: NOW_MS as u64 }
 }
@@ -154,7 +154,7 @@ pub(super) fn log(campaign: Option<u32>) -> What {
     What::Activations { campaign: campaign.map(CampaignId), from_ms: None, to_ms: None }
 }
 
-/// Takes so many bytes, and then none.
+/// Accepts so many bytes, then fails.
 pub(super) struct Full(pub(super) usize);
 
 impl Write for Full {

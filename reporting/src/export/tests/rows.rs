@@ -1,10 +1,11 @@
-//! Which rows there are, and what is in them.
+//! The rows of exports, and their contents.
 
 use super::model::{AS_OF, Model, NOW_MS, codes, export, log};
 use crate::export::{ExportError, Format, Status, Usage, What, activations, codes as code_list};
 use scrip_protocol::CampaignId;
 
-/// T7, A14, T6: a row for each activation of each code, by slot and then in their order; one without activation where there was none.
+/// T7, A14, T6: one row for each activation of each code, by slot, then in order; one row without activation for a code that had
+/// none.
 #[test]
 fn a_code_list_has_a_row_for_each_activation() {
     let model = Model::new();
@@ -39,8 +40,8 @@ fn filtered(model: &Model, status: Status, usage: Usage) -> Vec<String> {
     rows.iter().map(|row| format!("{} {} {}", cell(row, 2), cell(row, 3), cell(row, 5))).collect()
 }
 
-/// X3, T5: archived codes are exported, and say why they are; both filters apply together. A code whose activations were all refunded
-/// is unused, and what there was stays in its row.
+/// X3, T5: archived codes are exported with the kind of archiving; both filters apply together. A code whose activations were all
+/// refunded is unused, but they stay in its rows.
 #[test]
 fn archived_codes_are_exported_and_both_filters_apply() {
     let model = Model::new();
@@ -82,7 +83,7 @@ fn archived_codes_are_exported_and_both_filters_apply() {
     assert_eq!(filtered(&model, Status::Active, Usage::All), [""; 0]);
 }
 
-/// T7, T6, A14: the log says who, when, where, through whom and under which request, and what became of it.
+/// T7, T6, A14: the log has client, time, club, credential, request and refund of each activation.
 #[test]
 fn a_log_has_every_activation_in_its_order() {
     let model = Model::new();
@@ -103,7 +104,7 @@ fn a_log_has_every_activation_in_its_order() {
              2026-12-31T00:01:00.000Z,3.80,1.20,90000",
             "30,2026-12-31T00:00:30.000Z,2,Spring,TWO,0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11,,2,Arena South,5.00,15.00,3,Kiosk,\
              00000000-0000-0000-0000-00000000001e,,,,,,90000",
-            // An amount below zero stays a number.
+            // A negative amount stays a number.
             "40,2026-12-31T00:00:40.000Z,1,Winter,ONE,7,Ann,1,Arena North,5.00,-0.01,3,Kiosk,00000000-0000-0000-0000-000000000028,39,12,,,,\
              90000",
         ]
@@ -112,7 +113,7 @@ fn a_log_has_every_activation_in_its_order() {
     assert_eq!(model.rows(log(Some(1))), [lines[1].clone(), lines[3].clone()]);
 }
 
-/// T7: a range of time takes what happened from its start and before its end, of one campaign as of all, over the borders of stretches.
+/// T7: a range of time includes its start and excludes its end, for one campaign or all, across the boundaries of stretches.
 #[test]
 fn a_log_can_be_of_a_range_of_time() {
     let model = Model::new();
@@ -155,7 +156,7 @@ fn a_log_can_be_of_a_range_of_time() {
     }
 }
 
-/// Pain 31: what a spreadsheet would run as a formula is not, in names and in codes; quotes and line ends stay within their cell.
+/// Pain 31: no name or code runs as a formula in a spreadsheet; quotes and line ends stay within their cell.
 #[test]
 fn nothing_in_a_csv_is_run() {
     let texts = [
@@ -192,9 +193,9 @@ fn nothing_in_a_csv_is_run() {
     }
 }
 
-/// Z14: texts stand in quotes and numbers do not, so that a program which splits at other signs as well leaves a text whole.
+/// Z14: texts are quoted and numbers are not, so that a program that also splits at other characters does not split a text.
 #[test]
-fn texts_stand_in_quotes() {
+fn texts_are_quoted() {
     let model = Model::new();
     model.campaign(1, "Winter", &["A;B"]);
     let (bytes, _) = model.export(&export(codes(1), Format::Csv)).expect("it is exported");
@@ -203,9 +204,9 @@ fn texts_stand_in_quotes() {
     assert_eq!(row, r#"1,"Winter","A;B","active",2026-12-31T00:00:00.000Z,0,,,,,,,,,,90000"#);
 }
 
-/// Z14: UTF-8, with a byte order mark where one is asked for.
+/// Z14: UTF-8, with a byte order mark on request.
 #[test]
-fn a_byte_order_mark_is_written_where_it_is_asked_for() {
+fn a_byte_order_mark_is_written_on_request() {
     let model = Model::new();
     model.campaign(1, "Frühling", &["ÄÖÜ"]);
     let plain = export(codes(1), Format::Csv);
@@ -215,9 +216,9 @@ fn a_byte_order_mark_is_written_where_it_is_asked_for() {
     assert_eq!(with, [b"\xef\xbb\xbf".as_slice(), &without].concat());
 }
 
-/// Pain 18: where the read model does not have what it says that it has, there is no shorter file but an error.
+/// Pain 18: if the read model lacks rows that it should have, the export fails; it is never a shorter file.
 #[test]
-fn an_activation_that_is_missing_is_an_error() {
+fn a_missing_activation_is_an_error() {
     let model = Model::new();
     model.campaign(1, "Winter", &["ONE", "TWO"]);
     for position in [10, 20, 30] {
@@ -233,10 +234,10 @@ fn an_activation_that_is_missing_is_an_error() {
     assert!(matches!(failed, ExportError::Sqlite(_)), "{failed:?}");
 }
 
-/// Pain 18: a code whose activations were all before the read model began is in the list, once, with their number; of one that was activated
-/// later as well there are the rows of that, and none of these may be missing.
+/// Pain 18: a code whose activations are all before this history begins is listed once, with their number; a code with later
+/// activations has a row for each of these, and none may be missing.
 #[test]
-fn activations_from_before_the_beginning_are_counted_and_not_told() {
+fn activations_before_the_beginning_are_counted_but_not_listed() {
     let model = Model::new();
     model.campaign(1, "Winter", &["ONE", "TWO", "THREE"]);
     model.put("INSERT INTO code_use VALUES (1, 0, 2, 2, 0, 0), (1, 1, 1, 1, 0, 0)", &[]);
@@ -268,7 +269,7 @@ fn a_campaign_that_is_not_there_has_no_export() {
     assert_eq!(model.lines(log(None)).len(), 1, "the log of nothing is a head");
 }
 
-/// Z10: the name of the file says what it is as of.
+/// Z10: the file name has the position that the file is as of.
 #[test]
 fn a_file_is_named_after_its_position() {
     let model = Model::new();
@@ -279,7 +280,7 @@ fn a_file_is_named_after_its_position() {
     assert_eq!(name(log(None), Format::Parquet), format!("activations-p{AS_OF}.parquet"));
 }
 
-/// Memory stays the same at any size because SQLite sorts nothing, and looks everything up through an index.
+/// Memory is bounded because SQLite sorts nothing, and finds everything through an index.
 #[test]
 fn no_statement_sorts_or_searches() {
     let model = Model::new();
@@ -294,8 +295,8 @@ fn no_statement_sorts_or_searches() {
         let parameters = statement.parameter_count();
         (1..=parameters).for_each(|at| statement.raw_bind_parameter(at, 1).expect("it has so many"));
         let mut rows = statement.raw_query();
-        while let Some(row) = rows.next().expect("plans are told") {
-            let step: String = row.get(3).expect("the fourth column says what is done");
+        while let Some(row) = rows.next().expect("plans are readable") {
+            let step: String = row.get(3).expect("the fourth column is the step");
             assert!(step.starts_with("SEARCH"), "{step} in {query}");
         }
     }

@@ -1,4 +1,4 @@
-//! Activations: of a campaign, of a code, of all, and one of them.
+//! Activations: of a campaign, of a code, all of them, or one.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -39,8 +39,11 @@ pub(crate) struct CodeActivationsQuery {
 impl FromParameters for CodeActivationsQuery {
     fn read(from: &mut Parameters) -> Result<CodeActivationsQuery, Problem> {
         let campaign = from.campaign()?;
-        let slot =
-            from.number_in_path("slot", u32::MAX.into(), "Which of its codes: its place in the order of adding, from 0.")?;
+        let slot = from.number_in_path(
+            "slot",
+            u32::MAX.into(),
+            "The slot of the code in the campaign: codes are numbered from 0 in the order in which they were added.",
+        )?;
         let slot = u32::try_from(slot).map_err(|_| Problem::no_such("code"))?;
         Ok(CodeActivationsQuery { campaign, slot, before: Before::read(from)? })
     }
@@ -51,36 +54,37 @@ pub(crate) struct ActivationQuery(Position);
 
 impl FromParameters for ActivationQuery {
     fn read(from: &mut Parameters) -> Result<ActivationQuery, Problem> {
-        from.number_in_path("activation", WHOLE_MAX, "The activation's id: its position.").map(|id| ActivationQuery(Position(id)))
+        from.number_in_path("activation", WHOLE_MAX, "The id of the activation: its journal position.")
+            .map(|id| ActivationQuery(Position(id)))
     }
 }
 
-/// The activations of a campaign
+/// List the activations of a campaign
 ///
-/// The newest first: who, when, where, which code, how much, and what became of it.
+/// Newest first: client, time, club, code, bonus, and refund.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/activations", tag = "activations", params(Query<CampaignActivationsQuery>),
-    responses((status = 200, description = "A page of them.", body = Activations)))]
+    responses((status = 200, description = "A page of activations.", body = Activations)))]
 pub(crate) async fn of_campaign(State(api): State<Api>, query: Query<CampaignActivationsQuery>) -> Result<Response, Problem> {
     let CampaignActivationsQuery(campaign, before) = query.parameters;
     api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, _| activations::of_campaign(view, campaign, before)).await
 }
 
-/// The activations of a code
+/// List the activations of a code
 ///
-/// The newest first.
+/// Newest first.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes/{slot}/activations", tag = "activations", params(Query<CodeActivationsQuery>),
     operation_id = "activations_of_code",
-    responses((status = 200, description = "A page of them.", body = Activations)))]
+    responses((status = 200, description = "A page of activations.", body = Activations)))]
 pub(crate) async fn of_code(State(api): State<Api>, query: Query<CodeActivationsQuery>) -> Result<Response, Problem> {
     let CodeActivationsQuery { campaign, slot, before } = query.parameters;
     api.answer(query.arrival, CAMPAIGNS, "code", move |view, _| activations::of_code(view, campaign, slot, before)).await
 }
 
-/// All activations
+/// List all activations
 ///
-/// The newest first.
+/// Newest first.
 #[utoipa::path(get, path = "/v1/activations", tag = "activations", params(Query<Before>),
-    responses((status = 200, description = "A page of them.", body = Activations)))]
+    responses((status = 200, description = "A page of activations.", body = Activations)))]
 pub(crate) async fn activations(State(api): State<Api>, query: Query<Before>) -> Result<Response, Problem> {
     let before = query.parameters;
     api.answer(query.arrival, CAMPAIGNS, "page", move |view, _| activations::of_all(view, before).map(Some)).await
@@ -88,13 +92,13 @@ pub(crate) async fn activations(State(api): State<Api>, query: Query<Before>) ->
 
 fn not_known_here(as_of: AsOf) -> Problem {
     let AsOf { position, history_after, .. } = as_of;
-    let detail = format!("the history in here begins after position {history_after}, and goes to position {position}");
+    let detail = format!("this history covers positions after {history_after} up to {position}");
     Problem::new(NOT_KNOWN_HERE, detail).at_view(as_of)
 }
 
-/// An activation
+/// Get an activation
 ///
-/// One before the beginning of the history in here, or after its newest record, is not known here.
+/// An id before this history begins, or after its newest record, is `not-known-here`.
 #[utoipa::path(get, path = "/v1/activations/{activation}", tag = "activations", params(Query<ActivationQuery>),
     responses((status = 200, description = "The activation.", body = OneActivation)))]
 pub(crate) async fn activation(State(api): State<Api>, query: Query<ActivationQuery>) -> Result<Response, Problem> {

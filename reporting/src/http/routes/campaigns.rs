@@ -1,4 +1,4 @@
-//! Campaigns: the list, one of them, its counters, days, clubs and codes.
+//! Campaigns: the list, one campaign, its counters, days, clubs and codes.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -36,12 +36,14 @@ impl FromParameters for CampaignFilter {
         let number = |number: Option<u64>| number.and_then(|number| u32::try_from(number).ok());
         let max = u64::from(u32::MAX);
         Ok(CampaignFilter {
-            status: from.word("status", &STATUS, "By status; those that are not archived where nothing is said.")?.flatten(),
-            redeemable: from.whether("redeemable", "Only those whose codes are taken, or only the others.")?,
-            club: number(from.number("club", 1, max, "Only those that run at this club.")?),
-            text: from.text("text", "Only those whose name has this in it, whatever the letter case.")?,
-            low_stock: from.whether("low_stock", "Only those that are low on stock, or only the others.")?,
-            after: number(from.number("after", 0, max, "Only those after this number: the `next` of the page before.")?)
+            status: from
+                .word("status", &STATUS, "Filter by status. Default: `present`, every campaign that is not archived.")?
+                .flatten(),
+            redeemable: from.whether("redeemable", "Only campaigns whose codes can be redeemed (`true`), or only the others.")?,
+            club: number(from.number("club", 1, max, "Only campaigns that run at this club.")?),
+            text: from.text("text", "Only campaigns whose name contains this text, ignoring case.")?,
+            low_stock: from.whether("low_stock", "Only campaigns that are low on stock (`true`), or only the others.")?,
+            after: number(from.number("after", 0, max, "Only campaigns after this number: the `next` of the previous page.")?)
                 .unwrap_or(0),
             limit: from.limit(50, 200)?,
         })
@@ -55,8 +57,8 @@ impl FromParameters for DaysQuery {
     fn read(from: &mut Parameters) -> Result<DaysQuery, Problem> {
         let campaign = from.campaign()?;
         let zone = from.zone()?;
-        let last = from.date("last", "The last day; today where nothing is said.")?;
-        let days = from.number("days", 1, DAYS_MAX.into(), "How many days, the last included; 30 where nothing is said.")?;
+        let last = from.date("last", "The last day. Default: today.")?;
+        let days = from.number("days", 1, DAYS_MAX.into(), "The number of days, including the last. Default: 30.")?;
         let days = days.and_then(|days| u16::try_from(days).ok()).unwrap_or(30);
         Ok(DaysQuery(campaign, Days { zone, last, days }))
     }
@@ -72,7 +74,7 @@ pub(crate) struct ClubsQuery {
 impl FromParameters for ClubsQuery {
     fn read(from: &mut Parameters) -> Result<ClubsQuery, Problem> {
         let campaign = from.campaign()?;
-        let after = from.number("after", 0, u32::MAX.into(), "Only those after this number: the `next` of the page before.")?;
+        let after = from.number("after", 0, u32::MAX.into(), "Only clubs after this number: the `next` of the previous page.")?;
         let after = after.and_then(|after| u32::try_from(after).ok());
         Ok(ClubsQuery { campaign, after, limit: from.limit(1_000, 1_000)? })
     }
@@ -86,30 +88,32 @@ impl FromParameters for CodesQuery {
         const STATUS: [(&str, Option<bool>); 3] = [("all", None), ("active", Some(false)), ("archived", Some(true))];
         const USAGE: [(&str, Option<bool>); 3] = [("all", None), ("used", Some(true)), ("unused", Some(false))];
         let campaign = from.campaign()?;
-        let archived = from.word("status", &STATUS, "By status: those that are not archived, or those that are.")?.flatten();
-        let used = from.word("usage", &USAGE, "By usage: those that are activated, or those that are not.")?.flatten();
-        let after = from.number("after", 0, u32::MAX.into(), "Only those after this slot: the `next` of the page before.")?;
+        let archived =
+            from.word("status", &STATUS, "Only codes that are not archived (`active`), or that are. Default: `all`.")?.flatten();
+        let used =
+            from.word("usage", &USAGE, "Only codes that were activated (`used`), or that were not. Default: `all`.")?.flatten();
+        let after = from.number("after", 0, u32::MAX.into(), "Only codes after this slot: the `next` of the previous page.")?;
         let after = after.and_then(|after| u32::try_from(after).ok());
         let limit = from.limit(100, 1_000)?;
         Ok(CodesQuery(campaign, CodeFilter { archived, used, after, limit }))
     }
 }
 
-/// The campaigns
+/// List campaigns
 ///
-/// By number, with their terms, state and counters. A campaign is active by its switch and its period; whether its codes are taken is said
-/// apart.
+/// By number, with terms, state and counters. The status of a campaign depends on its switch and its period; `redeemable` tells
+/// whether its codes can be redeemed.
 #[utoipa::path(get, path = "/v1/campaigns", tag = "campaigns", params(Query<CampaignFilter>),
-    responses((status = 200, description = "A page of them.", body = Campaigns)))]
+    responses((status = 200, description = "A page of campaigns.", body = Campaigns)))]
 pub(crate) async fn campaigns(State(api): State<Api>, query: Query<CampaignFilter>) -> Result<Response, Problem> {
     let filter = query.parameters;
     let list = move |view: &View<'_>| campaign_list::list(view, &filter).map(Some);
     api.answer_that(Follows::PositionAndTime, query.arrival, CAMPAIGNS, "page", move |view, _| list(view)).await
 }
 
-/// A campaign
+/// Get a campaign
 ///
-/// Its terms, state and counters, where its codes came from, and what was changed of it.
+/// Its terms, state and counters, when its codes were added, and its changes.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}", tag = "campaigns", params(Query<CampaignQuery>),
     responses((status = 200, description = "The campaign.", body = CampaignPage)))]
 pub(crate) async fn campaign(State(api): State<Api>, query: Query<CampaignQuery>) -> Result<Response, Problem> {
@@ -118,9 +122,9 @@ pub(crate) async fn campaign(State(api): State<Api>, query: Query<CampaignQuery>
     api.answer_that(Follows::PositionAndTime, query.arrival, CAMPAIGNS, "campaign", move |view, _| show(view)).await
 }
 
-/// The counters of a campaign
+/// Get the counters of a campaign
 ///
-/// Total codes, activated, available, bonus amount, and what belongs to them.
+/// Total codes, activated, available, bonus amount, and related figures.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/figures", tag = "campaigns", params(Query<CampaignQuery>),
     responses((status = 200, description = "The counters.", body = CampaignFigures)))]
 pub(crate) async fn figures(State(api): State<Api>, query: Query<CampaignQuery>) -> Result<Response, Problem> {
@@ -129,9 +133,9 @@ pub(crate) async fn figures(State(api): State<Api>, query: Query<CampaignQuery>)
     api.answer_that(Follows::PositionAndTime, query.arrival, CAMPAIGNS, "campaign", move |view, _| counters(view)).await
 }
 
-/// What was activated on each day
+/// Get activations by day
 ///
-/// Days are those of a time zone, from midnight to midnight. One without activations is there as well.
+/// Days run from midnight to midnight in a time zone. Days without activations are included.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/days", tag = "campaigns", params(Query<DaysQuery>),
     responses((status = 200, description = "The days.", body = Activity)))]
 pub(crate) async fn days(State(api): State<Api>, query: Query<DaysQuery>) -> Result<Response, Problem> {
@@ -140,9 +144,9 @@ pub(crate) async fn days(State(api): State<Api>, query: Query<DaysQuery>) -> Res
     api.answer_that(Follows::PositionAndTime, query.arrival, CAMPAIGNS, "campaign", move |view, _| by_day(view)).await
 }
 
-/// What was activated at each club
+/// Get activations by club
 ///
-/// By number; clubs at which nothing was activated are left out.
+/// By number; omits clubs without activations.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/clubs", tag = "campaigns", params(Query<ClubsQuery>),
     responses((status = 200, description = "The clubs.", body = Clubs)))]
 pub(crate) async fn clubs(State(api): State<Api>, query: Query<ClubsQuery>) -> Result<Response, Problem> {
@@ -150,12 +154,12 @@ pub(crate) async fn clubs(State(api): State<Api>, query: Query<ClubsQuery>) -> R
     api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, _| activity::by_club(view, campaign, after, limit)).await
 }
 
-/// The codes of a campaign
+/// List the codes of a campaign
 ///
-/// In the order of adding, each with its status, its usage, and who activated it first and last, when and where. A page may be short, as
-/// only so many codes are looked at for one.
+/// In the order in which they were added, each with its status, its usage, and its first and last activation. A page may be
+/// short, because it examines a limited number of codes.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes", tag = "codes", params(Query<CodesQuery>),
-    responses((status = 200, description = "A page of them.", body = Codes)))]
+    responses((status = 200, description = "A page of codes.", body = Codes)))]
 pub(crate) async fn codes(State(api): State<Api>, query: Query<CodesQuery>) -> Result<Response, Problem> {
     let CodesQuery(campaign, filter) = query.parameters;
     api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, _| codes::list(view, campaign, &filter)).await

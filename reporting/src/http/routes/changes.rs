@@ -1,4 +1,4 @@
-//! What was changed: of all, and of a campaign.
+//! Changes by staff: all of them, or those of a campaign.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -22,12 +22,12 @@ impl FromParameters for CampaignChangesQuery {
     }
 }
 
-/// Who changed what
+/// List changes
 ///
-/// Campaigns, codes, clubs, groups, rules, credentials, readers and settings, the newest change first. A role sees changes of what its commands
-/// are about. A page may be short, or empty, and still have a next one.
+/// Changes of campaigns, codes, clubs, groups, rules, credentials, readers and settings, newest first. A role sees changes on the
+/// subjects of its commands. A page can be short or empty and still have a `next`.
 #[utoipa::path(get, path = "/v1/changes", tag = "changes", params(Query<Before>),
-    responses((status = 200, description = "A page of them.", body = Changes)))]
+    responses((status = 200, description = "A page of changes.", body = Changes)))]
 pub(crate) async fn changes(State(api): State<Api>, query: Query<Before>) -> Result<Response, Problem> {
     let before = query.parameters;
     api.answer(query.arrival, CAMPAIGNS, "page", move |view, caller| {
@@ -37,12 +37,12 @@ pub(crate) async fn changes(State(api): State<Api>, query: Query<Before>) -> Res
     .await
 }
 
-/// Who changed what of a campaign
+/// List the changes of a campaign
 ///
-/// The newest change first.
+/// Newest first.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/changes", tag = "changes", params(Query<CampaignChangesQuery>),
     operation_id = "changes_of_campaign",
-    responses((status = 200, description = "A page of them.", body = Changes)))]
+    responses((status = 200, description = "A page of changes.", body = Changes)))]
 pub(crate) async fn of_campaign(State(api): State<Api>, query: Query<CampaignChangesQuery>) -> Result<Response, Problem> {
     let CampaignChangesQuery(campaign, before) = query.parameters;
     api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, caller| {

@@ -1,4 +1,4 @@
-//! Clients: those of a name, one of them, and its operations.
+//! Clients: search by name, one client, and its operations.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -19,7 +19,7 @@ use crate::sight::Sight;
 fn client(from: &mut Parameters) -> Result<ClientId, Problem> {
     let client = from.name_in_path(
         "client",
-        "The id of the client: a decimal number without leading zeros, or a UUID in lower case with hyphens.",
+        "The id of the client: a decimal number without leading zeros, or a lowercase UUID with hyphens.",
     )?;
     Ok(client.unwrap_or(ClientId(0)))
 }
@@ -33,8 +33,8 @@ pub(crate) struct ClientsQuery {
 
 impl FromParameters for ClientsQuery {
     fn read(from: &mut Parameters) -> Result<ClientsQuery, Problem> {
-        let name = from.text("name", "Only those whose name has this in it, whatever the letter case.")?.unwrap_or_default();
-        let after = from.name("after", "Only those after this client: the `next` of the page before.")?;
+        let name = from.text("name", "Only clients whose name contains this text, ignoring case.")?.unwrap_or_default();
+        let after = from.name("after", "Only clients after this id: the `next` of the previous page.")?;
         Ok(ClientsQuery { name, after, limit: from.limit(50, 200)? })
     }
 }
@@ -62,18 +62,18 @@ impl FromParameters for OperationsQuery {
         let labels = LABELS.map(|label| (label.words(), label));
         let client = client(from)?;
         let kind =
-            from.word("kind", &KINDS, "What moved an account where nothing is said; uses that were held; what was refused.")?;
-        let label = from.word("label", &labels, "Only entries of this label.")?;
+            from.word("kind", &KINDS, "The kind of operations: entries of the ledger, holds, or refusals. Default: `ledger`.")?;
+        let label = from.word("label", &labels, "Only entries with this label.")?;
         let zone = from.zone()?;
-        let first = from.date("from", "Only from this day on.")?;
-        let last = from.date("to", "Only up to this day, which is included.")?;
+        let first = from.date("from", "Only operations on this day or later.")?;
+        let last = from.date("to", "Only operations on this day or earlier.")?;
         let filter = OperationFilter {
             kind: kind.unwrap_or_default(),
             label,
             from_ms: first.map(|day| beginning_ms(day, &zone)),
             end_ms: last.map(|day| end_ms(day, &zone)),
-            amount_min: from.amount("amount_min", "Only entries of at least this amount, its sign aside.")?,
-            amount_max: from.amount("amount_max", "Only entries of at most this amount, its sign aside.")?,
+            amount_min: from.amount("amount_min", "Only entries of at least this amount, ignoring the sign.")?,
+            amount_max: from.amount("amount_max", "Only entries of at most this amount, ignoring the sign.")?,
             before: before(from)?,
             limit: from.limit(100, 500)?,
         };
@@ -81,19 +81,19 @@ impl FromParameters for OperationsQuery {
     }
 }
 
-/// Clients of a name
+/// List clients
 ///
-/// By id. A page may be short, as only so many clients are looked at for one.
+/// By id. A page may be short, because it examines a limited number of clients.
 #[utoipa::path(get, path = "/v1/clients", tag = "clients", params(Query<ClientsQuery>),
-    responses((status = 200, description = "A page of them.", body = Clients)))]
+    responses((status = 200, description = "A page of clients.", body = Clients)))]
 pub(crate) async fn clients(State(api): State<Api>, query: Query<ClientsQuery>) -> Result<Response, Problem> {
     let ClientsQuery { name, after, limit } = query.parameters;
     api.answer(query.arrival, CLIENTS, "page", move |view, _| history::named(view, &name, after, limit).map(Some)).await
 }
 
-/// A client
+/// Get a client
 ///
-/// The name, the balances, and what is counted.
+/// The name, the balances, and totals.
 #[utoipa::path(get, path = "/v1/clients/{client}", tag = "clients", params(Query<ClientQuery>),
     responses((status = 200, description = "The client.", body = ClientCard)))]
 pub(crate) async fn client_card(State(api): State<Api>, query: Query<ClientQuery>) -> Result<Response, Problem> {
@@ -101,12 +101,12 @@ pub(crate) async fn client_card(State(api): State<Api>, query: Query<ClientQuery
     api.answer(query.arrival, CLIENTS, "client", move |view, _| history::card(view, client)).await
 }
 
-/// The operations of a client
+/// List the operations of a client
 ///
-/// The newest first: each movement of an account with its label, executor and origin. A page holds whole records, so that it may be a little
-/// longer than was asked.
+/// Newest first: each movement of an account with its label, executor and origin. A page contains whole records, so it may be
+/// slightly longer than `limit`.
 #[utoipa::path(get, path = "/v1/clients/{client}/operations", tag = "clients", params(Query<OperationsQuery>),
-    responses((status = 200, description = "A page of them.", body = Operations)))]
+    responses((status = 200, description = "A page of operations.", body = Operations)))]
 pub(crate) async fn operations(State(api): State<Api>, query: Query<OperationsQuery>) -> Result<Response, Problem> {
     let OperationsQuery(client, filter) = query.parameters;
     api.answer_that(Follows::PositionAndTime, query.arrival, CLIENTS, "client", move |view, caller| {

@@ -1,4 +1,4 @@
-//! Exports as downloads. Who may have one and what is in it is checked first; then the file is made, and sent when it is whole.
+//! Exports as downloads. The caller and the parameters are checked first; then the file is built, and sent when it is complete.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -24,8 +24,8 @@ struct File {
 
 impl FromParameters for File {
     fn read(from: &mut Parameters) -> Result<File, Problem> {
-        let format = from.word("format", &FORMATS, "The format of the file; `csv` where nothing is said.")?;
-        let described = "Whether a CSV begins with a byte order mark, by which old spreadsheet programs know UTF-8.";
+        let format = from.word("format", &FORMATS, "The format of the file. Default: `csv`.")?;
+        let described = "Whether a CSV begins with a byte order mark, by which old spreadsheet programs recognise UTF-8.";
         let byte_order_mark = from.whether("byte_order_mark", described)?.unwrap_or(false);
         Ok(File { format: format.unwrap_or(Format::Csv), byte_order_mark })
     }
@@ -45,22 +45,22 @@ impl FromParameters for CodesExportQuery {
     fn read(from: &mut Parameters) -> Result<CodesExportQuery, Problem> {
         let campaign = from.campaign()?;
         let words = [("all", Status::All), ("active", Status::Active), ("archived", Status::Archived)];
-        let status = from.word("status", &words, "Only codes that are archived, or are not; all where nothing is said.")?;
+        let status = from.word("status", &words, "Only codes that are not archived (`active`), or that are. Default: `all`.")?;
         let words = [("all", Usage::All), ("used", Usage::Used), ("unused", Usage::Unused)];
-        let usage = from.word("usage", &words, "Only codes that were activated, or were not; all where nothing is said.")?;
+        let usage = from.word("usage", &words, "Only codes that were activated (`used`), or that were not. Default: `all`.")?;
         let (status, usage) = (status.unwrap_or(Status::All), usage.unwrap_or(Usage::All));
         Ok(CodesExportQuery(File::read(from)?.of(What::Codes { campaign, status, usage })))
     }
 }
 
-/// Reads which activations a file has, of one campaign or of all.
+/// Reads the parameters of an export of activations, of one campaign or of all.
 fn activations(campaign: Option<CampaignId>, from: &mut Parameters) -> Result<Export, Problem> {
     let from_ms = moment(from.date("from", "Only activations on this day (UTC) or later.")?);
     let to_ms = moment(from.date("to", "Only activations before this day (UTC).")?);
     Ok(File::read(from)?.of(What::Activations { campaign, from_ms, to_ms }))
 }
 
-/// When a day begins, in milliseconds since 1970; the first moment of all where that is before.
+/// When a day begins, in milliseconds since 1970; 0 if that is earlier.
 fn moment(day: Option<jiff::civil::Date>) -> Option<u64> {
     let midnight = day?.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp()).unwrap_or(Timestamp::MAX);
     Some(u64::try_from(midnight.as_millisecond()).unwrap_or(0))
@@ -101,42 +101,43 @@ impl From<ExportError> for Problem {
             | ExportError::Parquet(_)
             | ExportError::GivenUp => {
                 tracing::error!(error = &error as &dyn std::error::Error, "an export failed");
-                Problem::new(Kind::INTERNAL, "the export could not be begun; the log says why")
+                Problem::new(Kind::INTERNAL, "the export could not be built; see the sidecar's log")
             }
         }
     }
 }
 
-/// The codes of a campaign, as a file
+/// Export the codes of a campaign
 ///
-/// In the order of adding, archived ones as well: a row for each activation of a code, and one without for a code that was never activated.
+/// In the order in which they were added, including archived codes. One row for each activation of a code, and one row for a code
+/// that was never activated.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/codes/export", tag = "exports", params(Query<CodesExportQuery>),
     operation_id = "export_codes",
-    responses((status = 200, description = "The file, of the length that its head says.", content(
+    responses((status = 200, description = "The file. `Content-Length` is its size.", content(
         (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (String = "application/vnd.apache.parquet")))))]
 pub(crate) async fn codes(State(api): State<Api>, query: Query<CodesExportQuery>) -> Result<Response, Problem> {
     api.export(query.arrival, CAMPAIGNS, query.parameters.0).await
 }
 
-/// The activations of a campaign, as a file
+/// Export the activations of a campaign
 ///
 /// In the order in which they happened.
 #[utoipa::path(get, path = "/v1/campaigns/{campaign}/activations/export", tag = "exports", params(Query<CampaignExportQuery>),
     operation_id = "export_activations_of_campaign",
-    responses((status = 200, description = "The file, of the length that its head says.", content(
+    responses((status = 200, description = "The file. `Content-Length` is its size.", content(
         (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (String = "application/vnd.apache.parquet")))))]
 pub(crate) async fn of_campaign(State(api): State<Api>, query: Query<CampaignExportQuery>) -> Result<Response, Problem> {
     api.export(query.arrival, CAMPAIGNS, query.parameters.0).await
 }
 
-/// All activations, as a file
+/// Export all activations
 ///
 /// In the order in which they happened.
 #[utoipa::path(get, path = "/v1/activations/export", tag = "exports", params(Query<ActivationsExportQuery>),
     operation_id = "export_activations",
-    responses((status = 200, description = "The file, of the length that its head says.", content(
+    responses((status = 200, description = "The file. `Content-Length` is its size.", content(
         (String = "text/csv"), (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (String = "application/vnd.apache.parquet")))))]
 pub(crate) async fn all(State(api): State<Api>, query: Query<ActivationsExportQuery>) -> Result<Response, Problem> {

@@ -1,4 +1,4 @@
-//! The routes, by what they are about. Each is a line with its parameters and a line with its query.
+//! The routes, by subject. Each has a line for its parameters and a line for its query.
 
 pub(crate) mod activations;
 pub(crate) mod campaigns;
@@ -12,7 +12,7 @@ pub(crate) mod search;
 use scrip_web::parameters::{Parameters, WHOLE_MAX};
 use scrip_web::problem::Problem;
 
-/// Only what comes before this position.
+/// Reads the position before which a page begins.
 fn before(from: &mut Parameters) -> Result<Option<u64>, Problem> {
-    from.number("before", 0, WHOLE_MAX, "Only what comes before this position: the `next` of the page before.")
+    from.number("before", 0, WHOLE_MAX, "Only items before this position: the `next` of the previous page.")
 }

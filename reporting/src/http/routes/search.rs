@@ -1,4 +1,4 @@
-//! What became of a code or a request, why attempts were refused, and a search that guesses what is meant.
+//! The history of a code or a request, refused attempts, and a search that guesses what the text means.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -20,12 +20,10 @@ pub(crate) struct RefusalsQuery(RefusalFilter, Before);
 
 impl FromParameters for RefusalsQuery {
     fn read(from: &mut Parameters) -> Result<RefusalsQuery, Problem> {
-        let client = from.name(
-            "client",
-            "Only of this client: a decimal number without leading zeros, or a UUID in lower case with hyphens.",
-        )?;
-        let code = from.text("code", "Only of this code, in any letter case.")?;
-        let campaign = from.number("campaign", 0, u32::MAX.into(), "Only of codes that this campaign has or had.")?;
+        let client = from
+            .name("client", "Only of this client: a decimal number without leading zeros, or a lowercase UUID with hyphens.")?;
+        let code = from.text("code", "Only of this code, ignoring case.")?;
+        let campaign = from.number("campaign", 0, u32::MAX.into(), "Only of codes that belong or belonged to this campaign.")?;
         let campaign = campaign.and_then(|campaign| u32::try_from(campaign).ok()).map(CampaignId);
         Ok(RefusalsQuery(RefusalFilter { client, code, campaign }, Before::read(from)?))
     }
@@ -36,7 +34,7 @@ pub(crate) struct CodeQuery(String);
 
 impl FromParameters for CodeQuery {
     fn read(from: &mut Parameters) -> Result<CodeQuery, Problem> {
-        Ok(CodeQuery(from.text_in_path("code", "The code, in any letter case.")?.unwrap_or_default()))
+        Ok(CodeQuery(from.text_in_path("code", "The code, ignoring case.")?.unwrap_or_default()))
     }
 }
 
@@ -56,17 +54,18 @@ impl FromParameters for SearchQuery {
     fn read(from: &mut Parameters) -> Result<SearchQuery, Problem> {
         from.text_needed(
             "q",
-            "A code, the id of a client, a request, an activation or a campaign, or a part of a client's or a campaign's name.",
+            "A code; the id of a client, request, activation or campaign; or a part of the name of a client or campaign.",
         )
         .map(SearchQuery)
     }
 }
 
-/// Refused attempts
+/// List refused attempts
 ///
-/// The newest first, each with the condition that decided it. A page may be short, as only so many are looked at for one.
+/// Newest first, each with the condition that caused the refusal. A page may be short, because it examines a limited number of
+/// attempts.
 #[utoipa::path(get, path = "/v1/refusals", tag = "refusals", params(Query<RefusalsQuery>),
-    responses((status = 200, description = "A page of them.", body = Refusals)))]
+    responses((status = 200, description = "A page of refusals.", body = Refusals)))]
 pub(crate) async fn refusals(State(api): State<Api>, query: Query<RefusalsQuery>) -> Result<Response, Problem> {
     let RefusalsQuery(filter, before) = query.parameters;
     let by_campaign = filter.campaign.is_some();
@@ -75,8 +74,8 @@ pub(crate) async fn refusals(State(api): State<Api>, query: Query<RefusalsQuery>
     api.answer_or_problem(follows, query.arrival, CLIENTS, move |view, caller| {
         let sight = Sight::of(caller);
         if by_campaign && !sight.reasons {
-            // Which campaign had a code is a reason.
-            return Ok(Err(Problem::new(Kind::FORBIDDEN, "this credential does not learn which campaign a refused code is of")));
+            // The campaign of a code is a reason.
+            return Ok(Err(Problem::new(Kind::FORBIDDEN, "this credential may not see the campaign of a refused code")));
         }
         let form = crate::read_model::code_form(view.connection)?;
         let attempts = attempts.map(|attempts| attempts(&filter, form, ATTEMPTS_MAX)).unwrap_or_default();
@@ -87,9 +86,9 @@ pub(crate) async fn refusals(State(api): State<Api>, query: Query<RefusalsQuery>
     .await
 }
 
-/// What became of a code
+/// Look up a code
 ///
-/// Every campaign that has it or had it, who activated it there, and which attempts were refused.
+/// Every campaign that has or had the code, who activated it there, and refused attempts.
 #[utoipa::path(get, path = "/v1/codes/{code}", tag = "codes", params(Query<CodeQuery>),
     operation_id = "code",
     responses((status = 200, description = "The code.", body = CodeFound)))]
@@ -102,11 +101,12 @@ pub(crate) async fn code(State(api): State<Api>, query: Query<CodeQuery>) -> Res
     .await
 }
 
-/// What became of a request
+/// Look up a request
 ///
-/// Which record it made and what that did, however old it is. A gateway sees its own requests; others see requests about what their
-/// commands are about. `not-found` says that the request was never executed, and never will be: it is answered only where the history in
-/// here covers all of the time in which the engine may execute it. Otherwise a request without a record is `not-known-here`.
+/// The record that it created and its effects, however old it is. A gateway sees its own requests; other roles see requests on
+/// the subjects of their commands. `not-found` means that the request was not executed and never will be: it is returned only if
+/// this history covers all of the time in which the engine may execute it. Otherwise a request without a record is
+/// `not-known-here`.
 #[utoipa::path(get, path = "/v1/requests/{request}", tag = "requests", params(Query<RequestQuery>),
     responses((status = 200, description = "The request.", body = RequestFound)))]
 pub(crate) async fn request(State(api): State<Api>, query: Query<RequestQuery>) -> Result<Response, Problem> {
@@ -114,15 +114,15 @@ pub(crate) async fn request(State(api): State<Api>, query: Query<RequestQuery>) 
     api.answer_or_problem(Follows::Position, query.arrival, REQUESTS, move |view, caller| {
         let as_of = view.as_of;
         if let Some(found) = search::by_request(view, request)? {
-            // Never as if there were none: whoever has the id would send the request again under another one.
-            let not_seen = || Problem::new(Kind::FORBIDDEN, "there is such a request, and this credential may not see it");
+            // Never `not-found`: the caller would send the request again under another id.
+            let not_seen = || Problem::new(Kind::FORBIDDEN, "the request exists, but this credential may not see it");
             return Ok(Sight::of(caller).request(found).ok_or_else(not_seen));
         }
         let detail = match search::coverage(view, request)? {
             Coverage::Whole => return Ok(Err(Problem::no_such("request").at_view(as_of))),
-            Coverage::BeforeHistory => "the request may have been executed before the history in here begins",
+            Coverage::BeforeHistory => "the request may have been executed before this history begins",
             Coverage::NotYet => {
-                "no record up to this position is of this request; the engine may have executed it since, or still may"
+                "this request has no record up to this position; the engine may have executed it since, or may still execute it"
             }
         };
         Ok(Err(Problem::new(NOT_KNOWN_HERE, detail).at_view(as_of)))
@@ -132,10 +132,10 @@ pub(crate) async fn request(State(api): State<Api>, query: Query<RequestQuery>) 
 
 /// Search
 ///
-/// Guesses what a text means, and answers all that it may. Codes, activations and campaigns are left out for those who may not see campaigns,
-/// and requests for those who may not see what they are about.
+/// Guesses what a text means, and returns everything that it may mean. Omits codes, activations and campaigns if the caller may
+/// not see campaigns, and a request if the caller may not see its subject.
 #[utoipa::path(get, path = "/v1/search", tag = "search", params(Query<SearchQuery>),
-    responses((status = 200, description = "What was found.", body = Found)))]
+    responses((status = 200, description = "The results.", body = Found)))]
 pub(crate) async fn search(State(api): State<Api>, query: Query<SearchQuery>) -> Result<Response, Problem> {
     let SearchQuery(text) = query.parameters;
     api.answer_that(Follows::PositionAndTime, query.arrival, CLIENTS, "page", move |view, caller| {

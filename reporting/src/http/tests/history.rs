@@ -1,4 +1,4 @@
-//! What is said of requests and activations that the history in here may not have.
+//! Answers about requests and activations that the history may not cover.
 
 use scrip_protocol::RequestId;
 
@@ -16,15 +16,16 @@ fn begun(sqlite: &Connection) {
     sqlite.execute("UPDATE beginning SET position = 150, time_ms = ?1", [BEGINS_MS as i64]).expect("there is a beginning");
 }
 
-/// The id of a request of a time, which is not in the sample.
+/// A request id with a time, which is not in the sample.
 fn request_of(time_ms: u64) -> RequestId {
     RequestId::from_parts(time_ms, [7; 10])
 }
 
-/// Z3: "there is none" is said of a request only where all the time is covered in which the engine may execute it: from the skew before
-/// the time in its id up to the window after it. Otherwise a caller would send it again under another id, and it would be done twice.
+/// Z3: a request is `not-found` only if the history covers all of the time in which the engine may execute it: from the skew
+/// before the time in its id to the idempotency window after it. Otherwise a caller would send it again under another id, and it
+/// would be executed twice.
 #[tokio::test]
-async fn none_is_said_only_of_requests_that_cannot_have_been_executed() {
+async fn not_found_is_only_for_requests_that_cannot_have_been_executed() {
     let (whole, begun) = (Server::new(sample::fill), Server::new(begun));
     let not_yet = sample::NOW_MS - DAY_MS;
     let begins = BEGINS_MS + SKEW_MS;
@@ -55,15 +56,15 @@ async fn none_is_said_only_of_requests_that_cannot_have_been_executed() {
             assert_eq!((&search["request"], &search["may_exist"]), (&Value::Null, &(expected == unknown).into()), "{time_ms}");
         }
     }
-    // The engine never executes what is not of version 7.
+    // The engine never executes an id of another UUID version than 7.
     begun.get("gateway", "/v1/requests/0190b6a0-7c1e-4d43-9a52-3f8d2f0b6c11").await.is_problem(none);
 }
 
-/// Z3: records may have dates from a time when the engine's clock was ahead; the engine executes ids by its clock as it is. "There is none" is
-/// said of none of those, whatever the newest record's date is: neither while the engine's clock is unknown, nor where this
-/// machine's clock, which may be the same, shows an earlier time than the last report did.
+/// Z3: records may have dates from a time when the engine's clock was ahead; the engine accepts ids by its current clock. Such an
+/// id is never `not-found`, whatever the date of the newest record: neither while the engine's clock is unknown, nor if this
+/// machine's clock, which may be the same one, shows an earlier time than the last report.
 #[tokio::test]
-async fn none_is_said_of_no_request_that_the_engines_clock_still_admits() {
+async fn not_found_is_never_for_a_request_that_the_engines_clock_still_admits() {
     let right = sample::NOW_MS - 30 * 3_600_000;
     let behind = || sample::NOW_MS - 30 * 3_600_000;
     for (covered_ms, clock, expected) in [
@@ -81,7 +82,8 @@ async fn none_is_said_of_no_request_that_the_engines_clock_still_admits() {
     }
 }
 
-/// A history that begins with a snapshot begins after every id that was executed before, also by a clock that was ahead of the records.
+/// A history that begins with a snapshot covers only ids later than every id executed before, even by a clock that was ahead of
+/// the records.
 #[tokio::test]
 async fn a_history_covers_no_id_as_early_as_one_that_was_executed_before_it() {
     let server = Server::new(|sqlite| {
@@ -93,7 +95,7 @@ async fn a_history_covers_no_id_as_early_as_one_that_was_executed_before_it() {
     }
 }
 
-/// The longest window and skew that there ever were count, and before the settings are known nothing is sure.
+/// The longest window and skew ever configured count, and before the settings are known nothing is covered.
 #[test]
 fn the_bounds_are_those_of_the_settings() {
     sample::view(|view| {
@@ -107,7 +109,8 @@ fn the_bounds_are_those_of_the_settings() {
     });
 }
 
-/// Pain 18: every answer says where its history begins; an activation from before, or after its newest record, is not known here.
+/// Pain 18: every answer states where its history begins; an activation before that, or after the newest record, is
+/// `not-known-here`.
 #[tokio::test]
 async fn answers_say_where_their_history_begins() {
     let server = Server::new(begun);
@@ -117,11 +120,11 @@ async fn answers_say_where_their_history_begins() {
         assert_eq!((&as_of["history_after"], answer.header("scrip-history-after")), (&150.into(), "150"), "{path}");
         assert_eq!(as_of["history_after_time"], "2026-09-11T14:13:20Z");
     }
-    // Days from before, and the one on which it begins, are not whole.
+    // Days before the history begins, and the day on which it begins, are not whole.
     let days = server.get("operator", "/v1/campaigns/1/days?last=2026-09-13&days=4").await.json();
     let whole: Vec<_> = days["days"].as_array().expect("days").iter().map(|day| day["is_whole"].as_bool()).collect();
     assert_eq!(whole, [Some(false), Some(false), Some(true), Some(true)]);
-    // An activation that is in here is shown; of others it is said whether they can be.
+    // A known activation is shown; for others the answer states whether they can exist.
     for (activation, expected) in [(99, StatusCode::CONFLICT), (150, StatusCode::CONFLICT), (151, StatusCode::NOT_FOUND)] {
         server.get("operator", &format!("/v1/activations/{activation}")).await.is_problem(expected);
     }

@@ -25,10 +25,10 @@ use crate::read_model::Readers;
 use crate::sample::{self, REQUEST};
 use crate::standing::{Following, Newest, RequestClock, Standing};
 
-/// How long anything that must happen may take, on a busy machine.
+/// A deadline for anything that must happen, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A read model in a file, what answers from it, and who says how far it has come.
+/// A read model in a file, the router that serves it, and the publisher of its progress.
 struct Server {
     _folder: tempfile::TempDir,
     path: PathBuf,
@@ -60,7 +60,7 @@ impl Server {
         Server::with_clock(fill, || u64::MAX)
     }
 
-    /// One on a machine with another clock.
+    /// A server on a machine with another clock.
     fn with_clock(fill: fn(&Connection), clock: fn() -> u64) -> Server {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().join("read-model.sqlite");
@@ -107,7 +107,7 @@ impl Answer {
     }
 }
 
-/// Every path, with values that name something.
+/// Every path, with values that exist.
 const PATHS: [&str; 20] = [
     "/v1/campaigns",
     "/v1/campaigns/1",
@@ -131,7 +131,7 @@ const PATHS: [&str; 20] = [
     "/v1/requests/0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11",
 ];
 
-/// Z15: each route is for its roles; a token that is missing, unknown or revoked opens none.
+/// Z15: each route admits its roles; a missing, unknown or revoked token opens none.
 #[tokio::test]
 async fn routes_are_for_their_roles() {
     let server = Server::new(sample::fill);
@@ -141,7 +141,7 @@ async fn routes_are_for_their_roles() {
             assert_eq!((answer.status, at < up_to), (StatusCode::OK, true), "{role} {path}");
         }
         let cashier = server.get("cashier", path).await;
-        // The request made an activation, which a cashier does not see by its request.
+        // The request created an activation, which a cashier may not look up by request.
         if at < 14 || path.starts_with("/v1/requests/") {
             cashier.is_problem(StatusCode::FORBIDDEN)
         } else {
@@ -163,8 +163,8 @@ async fn routes_are_for_their_roles() {
     }
 }
 
-/// Z3, Z15: a gateway learns what became of its own requests, and of those of others nothing but that they are not its own: an answer that
-/// there is none would have it send the request again.
+/// Z3, Z15: a gateway can look up its own requests. For another credential's request it learns only that it may not see it:
+/// `not-found` would make it send the request again.
 #[tokio::test]
 async fn a_gateway_sees_its_own_requests() {
     let server = Server::new(sample::fill);
@@ -177,7 +177,7 @@ async fn a_gateway_sees_its_own_requests() {
     nobodys.is_problem(StatusCode::NOT_FOUND);
 }
 
-/// Z3: an id that cannot be read is never answered as a request that was not executed, which is final: it may be that of one that was.
+/// Z3: a malformed id is never answered with `not-found`, which is final: it may be the garbled id of an executed request.
 #[tokio::test]
 async fn an_unreadable_request_id_is_not_a_request_that_was_never_executed() {
     let server = Server::new(sample::fill);
@@ -193,7 +193,7 @@ async fn an_unreadable_request_id_is_not_a_request_that_was_never_executed() {
         }
     }
     server.get("gateway", "/v1/requests").await.is_problem(StatusCode::BAD_REQUEST);
-    // Nor is a path that a proxy or a base address has garbled.
+    // Nor is a path garbled by a proxy or a base address.
     for path in [format!("//v1/requests/{REQUEST}"), format!("/scrip/v1/requests/{REQUEST}"), format!("/v2/requests/{REQUEST}")] {
         let answer = server.get("gateway", &path).await;
         answer.is_problem(StatusCode::NOT_FOUND);
@@ -202,9 +202,9 @@ async fn an_unreadable_request_id_is_not_a_request_that_was_never_executed() {
     assert_eq!(server.get("gateway", &format!("/v1/requests/{upper}")).await.json()["position"], 101);
 }
 
-/// A read model to which nothing has come knows nobody: it asks to come again.
+/// An empty read model knows no credentials: it asks the caller to retry.
 #[tokio::test]
-async fn an_empty_read_model_asks_to_come_again() {
+async fn an_empty_read_model_asks_for_a_retry() {
     let server = Server::new(sample::empty);
     server.standing.send_replace(standing(0));
     for token in ["operator", ""] {
@@ -214,7 +214,7 @@ async fn an_empty_read_model_asks_to_come_again() {
     }
 }
 
-/// Z10, A36: every answer names its position, in the body, in a header and as entity tag; what the caller has is not sent again.
+/// Z10, A36: every answer has its position in the body, a header and the entity tag; an unchanged answer is not sent again.
 #[tokio::test]
 async fn answers_name_their_position() {
     let server = Server::new(sample::fill);
@@ -250,9 +250,10 @@ const FOLLOW_TIME: [&str; 6] = [
     "/v1/search?q=ann",
 ];
 
-/// A1, C6, Z1: while no record comes, answers that depend on the time go on with the engine's clock, and say so; the others stay as they were.
+/// A1, C6, Z1: while no records arrive, answers that depend on the time follow the engine's clock, and show its time; the others
+/// do not change.
 #[tokio::test]
-async fn answers_follow_the_engines_clock_while_no_record_comes() {
+async fn answers_follow_the_engines_clock_while_no_records_arrive() {
     let server = Server::new(sample::fill);
     for path in PATHS {
         server.standing.send_replace(standing(sample::POSITION));
@@ -263,7 +264,7 @@ async fn answers_follow_the_engines_clock_while_no_record_comes() {
                 now_ms: sample::NOW_MS + 60_000,
                 requests_ms: sample::NOW_MS + 60_000,
             });
-            // What is missing here may have changed everything: this time is of no use.
+            // A missing record may change the answer, so this time does not count.
             standing.report(Newest {
                 position: Position(sample::POSITION + 1),
                 now_ms: sample::NOW_MS + 120_000,
@@ -281,8 +282,8 @@ async fn answers_follow_the_engines_clock_while_no_record_comes() {
     assert_eq!(held, 0, "the hold that was open has expired");
 }
 
-/// A1, Z1: an engine whose clock was ahead, was set right and started again tells an earlier time, and answers follow it back at once:
-/// whether its newest record is here already or not.
+/// A1, Z1: after a restart with a corrected clock that was ahead, the engine reports an earlier time, and answers follow it back
+/// at once, whether its newest record is already here or not.
 #[tokio::test]
 async fn answers_go_back_with_the_engines_clock() {
     let server = Server::new(sample::fill);
@@ -302,16 +303,16 @@ async fn answers_go_back_with_the_engines_clock() {
         assert_eq!(held_and_time().await, (0.into(), "2026-10-11T14:13:20Z".into()));
         reported(newest, sample::NOW_MS);
         assert_eq!(held_and_time().await, right);
-        // Never before what is in the read model.
+        // Never before the newest record in the read model.
         reported(newest, sample::NOW_MS - 1_000);
         assert_eq!(held_and_time().await, right);
     }
     assert_ne!(right.0, 0, "the hold is open");
 }
 
-/// A36: amounts are texts of major units, the counters are there.
+/// A36: amounts are strings in major units.
 #[tokio::test]
-async fn figures_leave_as_texts_of_major_units() {
+async fn figures_are_strings_in_major_units() {
     let server = Server::new(sample::fill);
     let figures = server.get("marketing", "/v1/campaigns/1/figures").await.json();
     assert_eq!((&figures["issued"], &figures["utilisation"]), (&"10.00".into(), &"25.00".into()));
@@ -321,7 +322,8 @@ async fn figures_leave_as_texts_of_major_units() {
     assert_eq!(days["days"][1]["happened"]["activations"], 2);
 }
 
-/// Whoever waits for a position is answered as soon as the read model is there, and told how far it is where it does not come.
+/// A caller that waits for a position is answered as soon as the read model reaches it, or gets the current position after a
+/// timeout.
 #[tokio::test]
 async fn a_caller_reads_what_it_wrote() {
     let server = Server::new(sample::fill);
@@ -336,11 +338,11 @@ async fn a_caller_reads_what_it_wrote() {
     let behind = server.get("operator", &format!("/v1/campaigns?wait_for={}&wait_ms=1", late + 1)).await;
     behind.is_problem(StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!((behind.json()["position"].clone(), behind.header("retry-after")), (late.into(), "1"));
-    // Nobody waits who may not read what comes.
+    // A caller without permission does not wait.
     server.get("nobody", &format!("/v1/campaigns?wait_for={}", late + 1)).await.is_problem(StatusCode::UNAUTHORIZED);
 }
 
-/// Whoever waits for a position does so before anything has come as well: a sidecar that has just begun is on its way there.
+/// A caller can wait for a position before the first records arrive: a sidecar that has just started is catching up.
 #[tokio::test]
 async fn a_caller_waits_for_the_first_records() {
     let server = Server::new(sample::empty);
@@ -350,7 +352,7 @@ async fn a_caller_waits_for_the_first_records() {
     assert_eq!(waited.json()["type"], "urn:scrip:problem:behind");
 }
 
-/// What nobody asks for politely: none of it is answered with a 500, or in another form than a problem.
+/// Hostile parameters never cause a 500, and every refusal is a problem.
 #[tokio::test]
 async fn hostile_parameters_are_refused_or_find_nothing() {
     let server = Server::new(sample::fill);
@@ -451,7 +453,7 @@ async fn hostile_parameters_are_refused_or_find_nothing() {
     }
 }
 
-/// A mistyped filter is never taken for none, and none is given twice.
+/// A misspelt filter is never ignored, and a repeated one is refused.
 #[tokio::test]
 async fn parameters_are_known_and_given_once() {
     let server = Server::new(sample::fill);
@@ -474,7 +476,7 @@ async fn parameters_are_known_and_given_once() {
     assert_eq!(server.get("operator", &format!("/v1/campaigns?text={}", &long[..1_200])).await.status, StatusCode::OK);
 }
 
-/// Strangers are refused as such, whatever is wrong with their request beside that.
+/// A request without a valid token is refused as unauthorised, whatever else is wrong with it.
 #[tokio::test]
 async fn a_request_without_a_token_is_refused_before_its_parameters_are_read() {
     let server = Server::new(sample::fill);
@@ -486,7 +488,7 @@ async fn a_request_without_a_token_is_refused_before_its_parameters_are_read() {
     }
 }
 
-/// A client is named in one way: another text of the same number or digits is none, and the answer says so.
+/// The id of a client has one spelling: another spelling of the same number or UUID is invalid, and the answer explains why.
 #[tokio::test]
 async fn the_ids_of_clients_are_read_only_as_they_are_written() {
     let server = Server::new(sample::fill);
@@ -503,7 +505,7 @@ async fn the_ids_of_clients_are_read_only_as_they_are_written() {
     }
 }
 
-/// What is not there, and what is not asked so, has the form of every problem.
+/// Unknown paths and unsupported methods are problems like any other.
 #[tokio::test]
 async fn other_paths_and_methods_are_problems() {
     let server = Server::new(sample::fill);
@@ -521,9 +523,9 @@ async fn other_paths_and_methods_are_problems() {
     assert_eq!(server.send(Method::HEAD, "/v1/campaigns", &[("authorization", "Bearer operator")]).await.status, StatusCode::OK);
 }
 
-/// Z13: refused attempts that left no record stand beside those that did, and an answer with them claims no entity tag.
+/// Z13: refused attempts without a record are listed separately, and an answer with them has no entity tag.
 #[tokio::test]
-async fn attempts_without_a_record_stand_apart() {
+async fn attempts_without_a_record_are_separate() {
     let server = Server::new(sample::fill);
     let attempt = |_: &crate::refusals::RefusalFilter, _, _| {
         vec![crate::refusals::Attempt {
@@ -545,7 +547,8 @@ async fn attempts_without_a_record_stand_apart() {
     assert_eq!(next.json()["attempts"].as_array().map(Vec::len), Some(0));
 }
 
-/// Every `$ref` of the document leads somewhere, every parameter has bounds, every operation says who may ask and what may come.
+/// Every `$ref` of the document resolves, every parameter has bounds, and every operation declares its security and its
+/// responses.
 #[tokio::test]
 async fn the_document_says_what_is_valid() {
     let server = Server::new(sample::fill);
@@ -556,7 +559,7 @@ async fn the_document_says_what_is_valid() {
     find_refs(&document, &mut refs);
     for reference in refs {
         let pointer = reference.trim_start_matches('#');
-        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        assert!(document.pointer(pointer).is_some(), "{reference} does not resolve");
     }
     let paths = document["paths"].as_object().expect("there are paths");
     assert_eq!(paths.len(), PATHS.len() + 5, "each path, the stream, the exports and the metrics");
@@ -602,9 +605,9 @@ fn find_refs(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// T4, A36: a stream tells the counters, tells them again when they are others, and ends when its token is revoked.
+/// T4, A36: a stream sends the counters, sends them again when they change, and ends when its token is revoked.
 #[tokio::test]
-async fn a_stream_tells_what_changes_and_ends_with_its_token() {
+async fn a_stream_sends_changes_and_ends_with_its_token() {
     use futures_util::StreamExt;
     let server = Server::new(sample::fill);
     let request = Request::get("/v1/campaigns/1/live").header("authorization", "Bearer reporter");
@@ -629,13 +632,13 @@ async fn a_stream_tells_what_changes_and_ends_with_its_token() {
             return Some(event);
         }
     };
-    let first = next().await.expect("the counters are told first");
+    let first = next().await.expect("the counters are sent first");
     assert!(first.contains("event: figures") && first.contains("id: 2000000") && first.contains("\"activations\":2"), "{first}");
     change("UPDATE club SET name = 'Other'", sample::POSITION + 1);
     change("UPDATE campaign SET activations = 3 WHERE campaign = 1", sample::POSITION + 2);
     let second = next().await.expect("they have changed");
     assert!(second.contains("id: 2000002") && second.contains("\"activations\":3"), "{second}");
-    // A hold expires while no record comes.
+    // A hold expires while no records arrive.
     server.standing.send_modify(|standing| {
         standing.report(Newest {
             position: standing.applied,
@@ -649,7 +652,7 @@ async fn a_stream_tells_what_changes_and_ends_with_its_token() {
     assert_eq!(next().await, None);
 }
 
-/// A query that nobody waits for any more ends, and the next one on its connection is answered.
+/// A query whose caller is gone ends, and the next one on its connection is answered.
 #[tokio::test]
 async fn a_query_is_interrupted_when_nobody_waits() {
     let server = Server::new(sample::fill);

@@ -1,11 +1,11 @@
-//! How much callers may do at once, and that none of it is at the cost of others.
+//! Limits on what a caller may do at once, so that no caller uses up the share of others.
 
 use futures_util::FutureExt;
 
 use super::*;
 use crate::http::answer::{QUERIES_OF_ONE, QUEUED_MAX, RUNNING_MAX, RUNNING_OF_ONE, STREAMS_MAX, STREAMS_OF_ONE};
 
-/// Queries of credentials, from this one on, that take every place and end when the sender is dropped.
+/// Queries of consecutive credentials from this one on, which take every place and end when the sender is dropped.
 struct Crowd {
     release: std::sync::mpsc::Sender<()>,
     queries: Vec<futures_util::future::BoxFuture<'static, Result<bool, Problem>>>,
@@ -37,9 +37,9 @@ impl Crowd {
 
 const ALL: usize = RUNNING_MAX + QUEUED_MAX;
 
-/// Queries that run and queries that wait have their limits, at which callers are told to come again; live streams open beside them.
+/// Running and waiting queries have limits, at which callers get `busy`; live streams are not affected.
 #[tokio::test]
-async fn too_many_queries_are_refused_and_streams_go_on() {
+async fn too_many_queries_are_refused_and_streams_continue() {
     let server = Server::new(sample::fill);
     let crowd = Crowd::new(&server, (0..ALL).map(|n| 100 + n as u32));
     server.get("operator", "/v1/campaigns").await.is_problem(StatusCode::SERVICE_UNAVAILABLE);
@@ -48,7 +48,7 @@ async fn too_many_queries_are_refused_and_streams_go_on() {
     assert_eq!(server.get("operator", "/v1/campaigns").await.status, StatusCode::OK);
 }
 
-/// Whoever has no token in force is refused as such however busy it is, and takes no place meanwhile.
+/// A caller without a valid token is refused as unauthorised even under load, and takes no place.
 #[tokio::test]
 async fn strangers_take_no_places() {
     let server = Server::new(sample::fill);
@@ -64,7 +64,7 @@ async fn strangers_take_no_places() {
     crowd.ends().await;
 }
 
-/// A request without a token is refused without a lookup, even while as many other tokens are being looked up as is allowed.
+/// A request without a token is refused without a lookup, even while the limit of concurrent lookups is reached.
 #[tokio::test]
 async fn a_request_without_a_token_is_refused_without_a_lookup() {
     let server = Server::new(sample::fill);
@@ -76,7 +76,7 @@ async fn a_request_without_a_token_is_refused_without_a_lookup() {
     }
 }
 
-/// One credential has some of the places, whatever it sends; others are answered meanwhile.
+/// One credential gets only some of the places, whatever it sends; others are answered meanwhile.
 #[tokio::test]
 async fn one_credential_leaves_queries_to_others() {
     let server = Server::new(sample::fill);
@@ -93,7 +93,7 @@ async fn stream(server: &Server, token: &str) -> Response {
     server.router.clone().oneshot(request.body(Body::empty()).expect("it is a request")).await.expect("a router answers")
 }
 
-/// Live streams are limited in all and for a credential, and queries are answered beside as many as there may be.
+/// Live streams are limited in total and per credential, and queries are answered even at the limit.
 #[tokio::test]
 async fn streams_leave_queries_alone() {
     let server = Server::new(sample::fill);
@@ -109,7 +109,7 @@ async fn streams_leave_queries_alone() {
     assert!(others.iter().all(Option::is_some));
     assert_eq!(stream(&server, "marketing").await.status(), StatusCode::SERVICE_UNAVAILABLE);
     server.get("marketing", "/v1/campaigns/1/live").await.is_problem(StatusCode::SERVICE_UNAVAILABLE);
-    // What streams read with is taken, as by many that look at once.
+    // The places for reads of streams are taken, as if many streams read at once.
     let reads: Vec<_> = (0..4).map(|n| server.api.stream_reads.take(100 + n)).collect();
     assert!(reads.iter().all(Option::is_some) && server.api.stream_reads.take(99).is_none());
     assert_eq!(server.get("operator", "/v1/campaigns").await.status, StatusCode::OK);
@@ -117,7 +117,7 @@ async fn streams_leave_queries_alone() {
     assert_eq!(stream(&server, "marketing").await.status(), StatusCode::OK);
 }
 
-/// Pain 42: a stream says to proxies that it is not to be gathered or kept.
+/// Pain 42: a stream tells proxies not to buffer or store it.
 #[tokio::test]
 async fn a_stream_passes_proxies() {
     let server = Server::new(sample::fill);

@@ -1,4 +1,4 @@
-//! What each role sees, and what those without reasons learn.
+//! What each role sees, and what callers without reasons learn.
 
 use scrip_protocol::command::RedeemOutcome;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::shown::At;
 
 const ROLES: [&str; 5] = ["operator", "marketing", "cashier", "gateway", "reporter"];
-/// The credentials of the two gateways, told reasons and not.
+/// The credentials of the two gateways, with and without reasons.
 const GATEWAYS: [u32; 2] = [4, 10];
 
 /// The id of a request that the tests add.
@@ -18,7 +18,7 @@ fn id(credential: u32, number: usize) -> String {
 struct Refused {
     server: Server,
     requests: Vec<(u32, String)>,
-    /// Words of which somebody without reasons must see none.
+    /// Words that a caller without reasons must never see.
     reasons: Vec<String>,
 }
 
@@ -96,27 +96,27 @@ impl Refused {
     }
 }
 
-/// Z9: whoever learns no reasons learns none through any route, whatever its role; whoever does, does.
+/// Z9: a caller without reasons learns none through any route, whatever its role; a caller with reasons does.
 #[tokio::test]
 async fn those_without_reasons_learn_none_through_any_route() {
     let refused = Refused::new();
     for role in ROLES {
-        let (mut told, mut answered) = (0, 0);
+        let (mut revealed, mut answered) = (0, 0);
         for path in refused.paths() {
             let with = refused.server.get(role, &path).await;
             let without = refused.server.get(&format!("{role}-without"), &path).await;
             assert!(!refused.reveals(&without), "{role} {path}: {}", String::from_utf8_lossy(&without.body));
-            told += usize::from(refused.reveals(&with));
+            revealed += usize::from(refused.reveals(&with));
             answered += usize::from(without.status == StatusCode::OK);
         }
-        assert!(told > 30 && answered > 30, "{role}: {told} of {answered}");
-        // Which campaign had a code is a reason as well.
+        assert!(revealed > 30 && answered > 30, "{role}: {revealed} of {answered}");
+        // The campaign of a code is a reason too.
         let by_campaign = refused.server.get(&format!("{role}-without"), "/v1/refusals?campaign=77").await;
         by_campaign.is_problem(StatusCode::FORBIDDEN);
     }
 }
 
-/// Refusals that do not depend on a code: the guard charges nothing for them.
+/// Refusals that do not depend on a code: they are not failed attempts.
 const OF_NO_CODE: [(&str, &str); 11] = [
     ("redeem", "invalid_code"),
     ("redeem", "unknown_club"),
@@ -131,10 +131,10 @@ const OF_NO_CODE: [(&str, &str); 11] = [
     ("confirm", "released"),
 ];
 
-/// Z9: a refusal that costs no failed attempt does not tell which campaign has the code, whatever the table holds. Callers without
-/// reasons learn of no refused code which campaign has it.
+/// Z9: a refusal that is not a failed attempt does not reveal the campaign of the code, whatever the table contains. Callers
+/// without reasons never learn the campaign of a refused code.
 #[tokio::test]
-async fn a_refusal_that_is_no_failed_attempt_names_no_campaign() {
+async fn a_refusal_that_is_not_a_failed_attempt_names_no_campaign() {
     let refused = Refused::new();
     let sqlite = Connection::open(&refused.server.path).expect("SQLite opens");
     sqlite
@@ -199,7 +199,7 @@ async fn a_refusal_that_is_no_failed_attempt_names_no_campaign() {
     }
 }
 
-/// Z9: a gateway without reasons sees the same of every refused code, of the same length.
+/// Z9: a gateway without reasons sees the same for every refused code, of the same length.
 #[tokio::test]
 async fn refused_codes_look_alike_without_reasons() {
     let refused = Refused::new();
@@ -220,7 +220,7 @@ async fn refused_codes_look_alike_without_reasons() {
     assert!(seen.values().all(|bodies| bodies.len() == 1), "{seen:?}");
 }
 
-/// Records of every subject: its position, the number of its kind, whose it is, and who sees it by its request.
+/// Records of every subject: position, number of the kind, credential, and the roles that can look up the request.
 const RECORDS: [(u64, u16, u32, &[&str]); 6] = [
     (101, 10, 4, &["marketing", "reporter", "operator", "gateway"]),
     (2_001, 72, 3, &["cashier", "marketing", "reporter", "operator"]),
@@ -230,8 +230,8 @@ const RECORDS: [(u64, u16, u32, &[&str]); 6] = [
     (2_005, 11, 4, &["cashier", "marketing", "reporter", "operator", "gateway"]),
 ];
 
-/// Z15: a role sees of requests and of changes what its commands are about. A request that it does not see is none of those that there
-/// are not.
+/// Z15: a role sees the requests and changes on the subjects of its commands. A request that it may not see is never
+/// answered as one that does not exist.
 #[tokio::test]
 async fn each_role_sees_what_its_commands_are_about() {
     let server = Server::new(sample::fill);
@@ -278,7 +278,7 @@ async fn each_role_sees_what_its_commands_are_about() {
     }
 }
 
-/// Z13, Z15: of refused commands a role sees those at what its commands are about.
+/// Z13, Z15: a role sees the refused commands on the subjects of its own commands.
 #[tokio::test]
 async fn refused_commands_are_seen_by_those_who_see_their_subject() {
     let server = Server::new(sample::fill);
@@ -304,8 +304,8 @@ async fn refused_commands_are_seen_by_those_who_see_their_subject() {
     }
 }
 
-/// A page of refusals or changes is bounded by bytes as well as by rows, and its `next` leads to all of them. What the caller does not see is
-/// not read at all: one credential's refusals cannot make the pages of others costly.
+/// A page of refusals or changes is bounded in bytes and in rows, and following `next` returns all of them. Rows that the caller
+/// may not see are not read completely: one credential's refusals cannot make the pages of others costly.
 #[tokio::test]
 async fn pages_are_bounded_by_bytes() {
     const ROWS: i64 = 12;
@@ -344,7 +344,7 @@ async fn pages_are_bounded_by_bytes() {
         }
         assert_eq!(seen as i64, ROWS, "{path}");
     }
-    // Whatever is in a row that a cashier does not see: it cannot be read as an answer here.
+    // The content of a row that a cashier may not see does not matter: it cannot be read as an answer here.
     sqlite.execute("UPDATE refusal SET reply = 'no JSON' WHERE command = 'add-codes'", []).expect("it can be changed");
     let answer = server.get("cashier", "/v1/refusals?limit=1000").await;
     assert_eq!((answer.status, answer.json()["refusals"].as_array().map(Vec::len)), (StatusCode::OK, Some(2)));

@@ -1,4 +1,5 @@
-//! Campaigns as they are now, their codes, and their counters (T1 to T6, with A7 to A10). Sums are of 128 bits, so that none can overflow.
+//! The current campaigns, their codes, and their counters (T1 to T6, with A7 to A10). Sums have 128 bits, so that none can
+//! overflow.
 
 use scrip_protocol::codes::normalise;
 use scrip_protocol::command::{CodeTexts, Terms};
@@ -7,14 +8,14 @@ use scrip_protocol::{CampaignId, Record};
 use super::past::{Past, Recorded};
 use super::uses::{Hold, Use};
 
-/// How a code is archived, apart from its campaign.
+/// How a code is archived, independent of its campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Archived {
-    /// It is not.
+    /// Not archived.
     No,
-    /// It stayed so when its campaign was restored, because another one had taken it (X5).
+    /// Left archived when its campaign was restored, because another campaign had the code (X5).
     LeftBehind,
-    /// By itself (X2).
+    /// Archived individually (X2).
     Alone,
 }
 
@@ -22,10 +23,10 @@ pub(crate) enum Archived {
 #[derive(Debug, Clone)]
 pub(crate) struct Code {
     pub(crate) slot: u32,
-    /// As it was written.
+    /// The code as the campaign spells it.
     pub(crate) text: String,
     pub(crate) archived: Archived,
-    /// Where its campaign took the value last, by adding or restoring it.
+    /// The position at which the campaign last took the code, by adding or restoring it.
     pub(crate) taken: u64,
 }
 
@@ -49,13 +50,13 @@ pub(crate) enum Usage {
 #[derive(Debug, Clone)]
 pub(crate) struct CodeLine<'a> {
     pub(crate) code: Code,
-    /// By itself or with its campaign.
+    /// Archived individually or with its campaign.
     pub(crate) is_archived: bool,
-    /// Who, when and where; what was refunded is not among them.
+    /// Activations, without refunded ones.
     pub(crate) uses: Vec<Use<'a>>,
 }
 
-/// Codes that came into a campaign together (K9).
+/// Codes that were added to a campaign together (K9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Adding {
     pub(crate) first_slot: u32,
@@ -74,7 +75,7 @@ pub(crate) struct Counters {
     pub(crate) codes_available: u64,
     pub(crate) codes_redeemable: u64,
     pub(crate) activations: u64,
-    /// At the time of the newest batch.
+    /// As of the time of the newest batch.
     pub(crate) held: u64,
     pub(crate) issued: i128,
     pub(crate) refunds: u64,
@@ -94,7 +95,7 @@ impl<'a> Past<'a> {
         self.records.iter().filter_map(created).collect()
     }
 
-    /// A campaign's terms as they are now.
+    /// The current terms of a campaign.
     pub(crate) fn terms(&self, campaign: CampaignId) -> Option<Terms> {
         let mut terms = None;
         for recorded in self.records {
@@ -110,7 +111,7 @@ impl<'a> Past<'a> {
         terms
     }
 
-    /// When it was created.
+    /// When the campaign was created.
     pub(crate) fn created_ms(&self, campaign: CampaignId) -> Option<u64> {
         let created = |recorded: &&Recorded| match &recorded.record {
             Record::CampaignCreated(record) => record.campaign == campaign,
@@ -119,7 +120,7 @@ impl<'a> Past<'a> {
         self.records.iter().find(created).map(|recorded| recorded.at_ms)
     }
 
-    /// When it was archived, where it is.
+    /// When the campaign was archived, if it is.
     pub(crate) fn archived_ms(&self, campaign: CampaignId) -> Option<u64> {
         let mut archived = None;
         for recorded in self.records {
@@ -132,7 +133,7 @@ impl<'a> Past<'a> {
         archived
     }
 
-    /// What was added to it, and when (K9).
+    /// The additions of codes, with their times (K9).
     pub(crate) fn addings(&self, campaign: CampaignId) -> Vec<(Adding, &'a CodeTexts)> {
         let mut addings = Vec::new();
         let mut slots = 0;
@@ -144,7 +145,7 @@ impl<'a> Past<'a> {
                 _ => continue,
             };
             let count = codes.iter().count() as u32;
-            // One of which every line was skipped has added nothing.
+            // A list whose lines were all skipped has added nothing.
             if count == 0 {
                 continue;
             }
@@ -155,7 +156,7 @@ impl<'a> Past<'a> {
         addings
     }
 
-    /// Its codes, in the order of adding.
+    /// The codes, in the order in which they were added.
     pub(crate) fn codes(&self, campaign: CampaignId) -> Vec<Code> {
         let mut codes: Vec<Code> = Vec::new();
         for (adding, texts) in self.addings(campaign) {
@@ -168,7 +169,7 @@ impl<'a> Past<'a> {
             match &recorded.record {
                 Record::CampaignArchived(record) if record.campaign == campaign => is_campaign_archived = true,
                 Record::CampaignRestored(record) if record.campaign == campaign => {
-                    // What was added later was not there then; what is not archived is not restored.
+                    // Codes added later did not exist then; codes that are not archived are not restored.
                     let was_there = |code: &&mut Code| code.taken < recorded.position && code.archived != Archived::Alone;
                     for code in codes.iter_mut().filter(was_there) {
                         let was_archived = is_campaign_archived || code.archived == Archived::LeftBehind;
@@ -195,7 +196,7 @@ impl<'a> Past<'a> {
         codes
     }
 
-    /// Its codes with who, when and where (T5, T6).
+    /// The codes with their activations (T5, T6).
     pub(crate) fn code_table(&self, campaign: CampaignId, status: Status, usage: Usage) -> Vec<CodeLine<'a>> {
         let is_campaign_archived = self.archived_ms(campaign).is_some();
         let mut of_slot: std::collections::HashMap<u32, Vec<Use<'a>>> = std::collections::HashMap::new();
@@ -223,12 +224,12 @@ impl<'a> Past<'a> {
         self.codes(campaign).into_iter().map(line).filter(passes).collect()
     }
 
-    /// A code of a campaign, as it is compared.
+    /// A code of a campaign, in the form used for comparison.
     pub(crate) fn value(&self, campaign: CampaignId, slot: u32) -> String {
         normalise(&self.codes(campaign)[slot as usize].text).expect("it is a code").as_str().to_owned()
     }
 
-    /// Whose code a value is: of the campaign that was given it last, by being created or restored or by adding, whether it has it still.
+    /// The campaign of a code: the last one that took it, by creation, restoring or adding, whether or not it still has it.
     pub(crate) fn holder(&self, value: &str) -> Option<CampaignId> {
         let mut holder = None;
         for (at, recorded) in self.records.iter().enumerate() {
@@ -253,13 +254,13 @@ impl<'a> Past<'a> {
         holder
     }
 
-    /// Its counters at the time of the newest batch.
+    /// The counters at the time of the newest batch.
     pub(crate) fn counters(&self, campaign: CampaignId) -> Option<Counters> {
         self.counters_at(campaign, self.end.time_ms)
     }
 
-    /// How many of its codes could be activated at a time, one after the other: until none is left with a use, or the campaign's limit or its
-    /// budget would be passed. Uses that are held are taken.
+    /// The number of codes that could be activated at a time, one after the other: until none has a use left, or the campaign's
+    /// limit or budget would be exceeded. Held uses count as used.
     fn could_be_activated(&self, campaign: CampaignId, terms: &Terms, now_ms: u64) -> u64 {
         let holds = self.holds();
         let is_open = |hold: &&Hold<'_>| hold.record.campaign == campaign && hold.is_open(now_ms);
@@ -285,7 +286,7 @@ impl<'a> Past<'a> {
         activated
     }
 
-    /// Its counters at a time, counted over its codes, its activations and its holds.
+    /// The counters at a time, counted over codes, activations and holds.
     pub(crate) fn counters_at(&self, campaign: CampaignId, now_ms: u64) -> Option<Counters> {
         let terms = self.terms(campaign)?;
         let (lines, uses) = (self.code_table(campaign, Status::All, Usage::All), self.uses_of(campaign));
@@ -307,14 +308,14 @@ impl<'a> Past<'a> {
             taken_back,
             uncollected: refunds.iter().map(|refunded| i128::from(refunded.uncollected.0)).sum(),
             utilisation: per_cent(codes_activated, codes),
-            // What is archived is not to be restocked.
+            // An archived campaign is never low on stock.
             low_stock: self.archived_ms(campaign).is_none()
                 && terms.low_stock.is_some_and(|threshold| codes_redeemable < u64::from(threshold)),
         })
     }
 }
 
-/// A share in per cent with two decimals, half up; `-` of nothing (T2).
+/// A percentage with two decimals, rounded half up; `-` if the total is 0 (T2).
 pub(crate) fn per_cent(part: u64, whole: u64) -> String {
     match whole {
         0 => "-".to_owned(),

@@ -1,4 +1,4 @@
-//! Clients: who they are, what they have, and what concerned them (B1 to B5).
+//! Clients: names, balances, and the records that concern them (B1 to B5).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,15 +18,15 @@ pub(crate) struct Client {
     pub(crate) bonus: i64,
     pub(crate) spent: i64,
     pub(crate) sessions: u64,
-    /// Refunded ones taken off.
+    /// Without refunded ones.
     pub(crate) activations: u64,
 }
 
-/// One movement of an account, with what the account had after it.
+/// One movement of an account, with the balance after it.
 #[derive(Debug, Clone)]
 pub(crate) struct Movement {
     pub(crate) position: u64,
-    /// Of the movements of its record, from 0.
+    /// The index among the movements of the record, from 0.
     pub(crate) nth: u32,
     pub(crate) at_ms: u64,
     pub(crate) client: ClientId,
@@ -37,26 +37,26 @@ pub(crate) struct Movement {
     pub(crate) origin: Origin,
     pub(crate) amount: i64,
     pub(crate) balance: i64,
-    /// Who asked for the record, whoever is named as executor.
+    /// The credential that requested the record, whatever executor is named.
     pub(crate) credential: u32,
-    /// What was said of the record.
+    /// The comment on the record.
     pub(crate) comment: String,
     pub(crate) tags: Vec<String>,
     pub(crate) request: RequestId,
-    /// How the money came, of everything that a top-up did.
+    /// The source of the money, for every effect of a top-up.
     pub(crate) source: Option<TopUpSource>,
-    /// What was paid for with bonuses.
+    /// The purpose of a payment with bonuses.
     pub(crate) purpose: Option<PaidFor>,
 }
 
 impl<'a> Past<'a> {
-    /// Everybody who was ever registered, ascending.
+    /// Every client ever registered, ascending.
     pub(crate) fn clients(&self) -> Vec<ClientId> {
         let all: BTreeSet<ClientId> = self.records.iter().filter_map(|recorded| registers(&recorded.record)).collect();
         all.into_iter().collect()
     }
 
-    /// The cards of everybody.
+    /// The cards of all clients.
     pub(crate) fn cards(&self) -> Vec<Client> {
         let movements = self.movements();
         let (uses, mut balances) = (self.uses(), HashMap::<(ClientId, Account), i64>::new());
@@ -130,7 +130,7 @@ impl<'a> Past<'a> {
                     credential: recorded.record.stamp().map_or(0, |stamp| stamp.credential.0),
                     comment: comment.to_owned(),
                     tags: entry.tags.iter().map(|tag| (*tag).to_owned()).collect(),
-                    request: recorded.record.stamp().expect("somebody asked for it").request,
+                    request: recorded.record.stamp().expect("it has a request").request,
                     source,
                     purpose,
                 });
@@ -144,7 +144,8 @@ impl<'a> Past<'a> {
         self.concerned().into_iter().filter(|(whom, _)| *whom == client).map(|(_, position)| position).collect()
     }
 
-    /// Whom each record concerns: activations, entries of the ledger, holds, refusals and registrations. How a hold ended is told with it.
+    /// The client that each record concerns: activations, entries of the ledger, holds with their end, refusals and
+    /// registrations.
     pub(crate) fn concerned(&self) -> Vec<(ClientId, u64)> {
         let holders: HashMap<u64, ClientId> = self.holds().iter().map(|hold| (hold.position, hold.record.client)).collect();
         let concerned = |recorded: &'a Recorded| {
@@ -172,7 +173,7 @@ impl<'a> Past<'a> {
     }
 }
 
-/// Whom a record registers, if they were not before: whoever is named, is given a bonus by a code, or tops up.
+/// The client that a record registers, if unknown before: one that is named, receives a bonus by a code, or tops up.
 fn registers(record: &Record) -> Option<ClientId> {
     match record {
         Record::ClientRegistered(record) => Some(record.client),

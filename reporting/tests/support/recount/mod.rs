@@ -1,11 +1,11 @@
-//! An independent recount of the journal: every figure as the requirements put it, from the list of all records.
+//! An independent recount of the journal: every figure as the requirements define it, from the list of all records.
 //!
-//! [`Recount`] keeps the records as they were read, and nothing else. [`Recount::at`] is the journal up to a position, and every
-//! question goes through that list anew: no sum is kept from one question to the next, so that a mistake in counting cannot
-//! be the same as one in the read model's counters. What an activation, a campaign or a client is follows from the definitions of the
-//! records; how the read model is made was not looked at.
+//! [`Recount`] stores only the records as they were read. [`Recount::at`] is the journal up to a position, and every question
+//! scans that list again: no sum is stored between questions, so that a counting error cannot be the same as one in the read
+//! model's counters. The recount follows the definitions of the records, and was written without regard to the code of the read
+//! model.
 //!
-//! The questions stand in `campaigns.rs`, `uses.rs`, `clients.rs` and `refusals.rs`.
+//! The questions are in `campaigns.rs`, `uses.rs`, `clients.rs` and `refusals.rs`.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "each question is about a few kinds of records")]
 

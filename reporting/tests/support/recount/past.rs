@@ -3,7 +3,7 @@
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
 use scrip_protocol::{Position, Record, RequestId};
 
-/// A record where it stands.
+/// A record with its position.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub(crate) position: u64,
@@ -12,12 +12,12 @@ pub(crate) struct Recorded {
     pub(crate) record: Record,
 }
 
-/// All that was read of a journal.
+/// Everything read from a journal.
 #[derive(Debug, Default)]
 pub(crate) struct Recount {
     chain: ChainEnd,
     records: Vec<Recorded>,
-    /// Where each batch ended.
+    /// The end of each batch.
     ends: Vec<ChainEnd>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Recount {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Past<'a> {
     pub(crate) records: &'a [Recorded],
-    /// The batch that it ends with.
+    /// The last batch.
     pub(crate) end: ChainEnd,
 }
 
@@ -37,7 +37,7 @@ impl Recount {
         recount
     }
 
-    /// The recount of a journal of which nothing was read before a position.
+    /// The recount of a journal that is read from a position on.
     pub(crate) fn from(beginning: ChainEnd) -> Recount {
         Recount { chain: beginning, ..Recount::default() }
     }
@@ -61,12 +61,12 @@ impl Recount {
         self.chain
     }
 
-    /// Where each of its batches ended.
+    /// The end of each batch.
     pub(crate) fn ends(&self) -> &[ChainEnd] {
         &self.ends
     }
 
-    /// The whole of it.
+    /// The whole journal.
     pub(crate) fn now(&self) -> Past<'_> {
         Past { records: &self.records, end: self.chain }
     }
@@ -88,7 +88,7 @@ impl<'a> Past<'a> {
         self.records.iter().find(|recorded| recorded.position == position.0)
     }
 
-    /// Where the record of a request stands (Z3).
+    /// The position of the record of a request (Z3).
     pub(crate) fn request(&self, request: RequestId) -> Option<u64> {
         let of = |recorded: &&Recorded| recorded.record.stamp().is_some_and(|stamp| stamp.request == request);
         self.records.iter().find(of).map(|recorded| recorded.position)

@@ -1,4 +1,4 @@
-//! Attempts that were refused and left a record (Z13).
+//! Refused attempts with a record (Z13).
 
 use std::collections::HashMap;
 
@@ -17,18 +17,18 @@ pub(crate) struct Refusal<'a> {
     pub(crate) stamp: &'a Stamp,
     pub(crate) client: Option<ClientId>,
     pub(crate) club: Option<ClubId>,
-    /// As it is compared; none where the text cannot be one.
+    /// In the form used for comparison; none if the text cannot be a code.
     pub(crate) code: Option<String>,
-    /// That held the code, or had held it last.
+    /// The campaign that has the code, or was the last to have it.
     pub(crate) campaign: Option<CampaignId>,
     /// The operation or hold that the request named.
     pub(crate) operation: Option<u64>,
-    /// What was answered, in JSON.
+    /// The reply, in JSON.
     pub(crate) reply: serde_json::Value,
 }
 
 impl Refusal<'_> {
-    /// The outcome's word: the innermost, where the refusal is that of a redemption.
+    /// The outcome's word: the innermost one, if the refusal is that of a redemption.
     pub(crate) fn reason(&self) -> String {
         fn word(reply: &serde_json::Value) -> String {
             match reply {
@@ -94,7 +94,7 @@ impl<'a> Past<'a> {
                         reply: json(&record.outcome),
                     }
                 }
-                // Journals of older versions do not say what such a request was about.
+                // Journals of older versions do not record the subject of such a request.
                 Record::Refused(record) => {
                     let kind = Kind::from_number(record.kind).expect("a command that there is");
                     let reply = reply_of(kind, &record.reply);
@@ -129,13 +129,13 @@ fn json(outcome: &impl serde::Serialize) -> serde_json::Value {
     serde_json::to_value(outcome).expect("an outcome can be JSON")
 }
 
-/// Whether a refused redemption or hold was refused because of its code. The others are refused whatever the code is.
+/// Whether a redemption or hold was refused because of its code. Other refusals do not depend on the code.
 fn depends_on_a_code(reply: &serde_json::Value) -> bool {
     let text = reply.to_string();
     !["invalid_code", "unknown_club", "unknown_top_up", "invalid_ttl", "too_many_holds"].iter().any(|word| text.contains(word))
 }
 
-/// The outcome that a refusal's bytes are, with the number of its lines instead of them.
+/// The outcome decoded from a refusal's bytes, with the number of its lines instead of the lines.
 fn reply_of(kind: Kind, bytes: &[u8]) -> serde_json::Value {
     let mut reply = json(&AnyOutcome::decode(kind, bytes).expect("the outcome's bytes"));
     if let Some(lines) = reply.get("conflicts").and_then(|lines| lines.as_array()).map(Vec::len) {

@@ -1,4 +1,4 @@
-//! Activations, their refunds, holds, and what was activated where and when.
+//! Activations, their refunds, holds, and activations by club and by day.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,15 +13,15 @@ use super::past::Past;
 /// An activation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Use<'a> {
-    /// Where it stands.
+    /// The position.
     pub(crate) position: u64,
     pub(crate) at_ms: u64,
     pub(crate) activation: &'a Activation,
-    /// The hold that it confirmed.
+    /// The hold that was confirmed.
     pub(crate) hold: Option<u64>,
-    /// The how-manieth of its code, refunded ones counted.
+    /// The number among the activations of the code, including refunded ones.
     pub(crate) nth: u32,
-    /// What took it back.
+    /// The refund.
     pub(crate) refund: Option<Refund<'a>>,
 }
 
@@ -39,26 +39,26 @@ pub(crate) struct Hold<'a> {
     pub(crate) position: u64,
     pub(crate) at_ms: u64,
     pub(crate) record: &'a CodeHeld,
-    /// The first moment at which it is not open any more: its credential may have been revoked before its time was over.
+    /// The first moment at which it is no longer open: its credential may have been revoked before it expired.
     pub(crate) expires_ms: u64,
-    /// The word for its end, and the record of it.
+    /// The word for its end, and the record that ended it.
     pub(crate) ended: Option<(&'static str, u64)>,
 }
 
-/// What was activated and refunded, of whatever part of the journal.
+/// Activations and refunds of a part of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tally {
-    /// Whatever was refunded later.
+    /// Including those refunded later.
     pub(crate) activations: u64,
-    /// Of these.
+    /// The bonuses of these.
     pub(crate) issued: i128,
-    /// Of whatever activations.
+    /// Refunds of any activations.
     pub(crate) refunds: u64,
     pub(crate) taken_back: i128,
 }
 
 impl Hold<'_> {
-    /// Whether it holds its use at a time.
+    /// Whether the hold is open at a time.
     pub(crate) fn is_open(&self, now_ms: u64) -> bool {
         self.ended.is_none() && now_ms < self.expires_ms
     }
@@ -146,13 +146,13 @@ impl<'a> Past<'a> {
         self.records.iter().filter_map(hold).collect()
     }
 
-    /// How many uses of a campaign's codes are held at a time (Z1).
+    /// The number of uses of a campaign's codes held at a time (Z1).
     pub(crate) fn held(&self, campaign: CampaignId, now_ms: u64) -> u64 {
         let holds = self.holds();
         holds.iter().filter(|hold| hold.record.campaign == campaign && hold.is_open(now_ms)).count() as u64
     }
 
-    /// What was activated and refunded, by whatever it is sorted into: a time and a club give the key.
+    /// Activations and refunds grouped by a key made of a time and a club.
     pub(crate) fn tallies<K: Ord>(&self, key: impl Fn(CampaignId, u64, ClubId) -> K) -> BTreeMap<K, Tally> {
         let mut tallies: BTreeMap<K, Tally> = BTreeMap::new();
         for used in self.uses() {

@@ -1,4 +1,4 @@
-//! Campaigns, codes, activations, refunds, holds, and what was activated where and when.
+//! Campaigns, codes, activations, refunds, holds, and activations by club and by time.
 
 use std::collections::BTreeMap;
 

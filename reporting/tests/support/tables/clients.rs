@@ -1,4 +1,4 @@
-//! Clients, the ledger, what concerned whom, and what was refused.
+//! Clients, the ledger, the history of clients, and refusals.
 
 use rusqlite::types::Value;
 use scrip_protocol::command::{PaidFrom, SpentOn};
@@ -12,7 +12,7 @@ pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
     let table = |name, rows| Table { name, rows };
     let movements = past.movements();
     let entries = movements.iter().filter(|movement| !is_by_code(movement));
-    // A column more: which of the campaign's codes.
+    // One more column: the slot of the code.
     let ledger = |movement: &Movement| {
         let mut row = entry(movement);
         let slot = match movement.origin {
@@ -92,7 +92,7 @@ fn entry(movement: &Movement) -> Row {
     ]
 }
 
-/// The word that something has in JSON.
+/// The word for a value in JSON.
 fn word(of: impl serde::Serialize) -> Value {
     let word = serde_json::to_value(of).expect("it has a form in JSON");
     text(word.as_str().expect("it is a word").to_owned())

@@ -1,7 +1,7 @@
-//! The read model laid beside the recount: what must stand in each table of `schema.sql`, row by row.
+//! Compares the read model with the recount: the expected rows of each table of `schema.sql`.
 //!
-//! [`compare`] asks every table there is; one that nobody recounts is a difference as well. Lists and terms in JSON are compared as
-//! values. Counters of 64 bits that a sum would pass stand at their end.
+//! [`compare`] checks every existing table; one without a recount is a difference too. Lists and terms in JSON are compared as
+//! values. Sums beyond 64 bits are clamped.
 
 mod campaigns;
 mod clients;
@@ -17,7 +17,7 @@ use self::table::{Row, Table, text};
 use super::read_model;
 use super::recount::Past;
 
-/// Says in what the read model differs from the recount: nothing, if it does not.
+/// Lists the differences between the read model and the recount.
 pub(crate) fn differences(connection: &Connection, past: &Past<'_>) -> Vec<String> {
     let mut differences = Vec::new();
     let tables = [campaigns::tables(past), clients::tables(past), staff::tables(past)].into_iter().flatten();
@@ -25,7 +25,7 @@ pub(crate) fn differences(connection: &Connection, past: &Past<'_>) -> Vec<Strin
     for Table { name, rows } in tables {
         left.remove(name);
         let mut found = read_model::rows(connection, &format!("SELECT * FROM {name}"));
-        // What is said of a refusal or a change is for people: that it is said is compared, and that it is a text of its kind.
+        // The texts of refusals and changes are for people: the test compares only that they exist and are of the right kind.
         match name {
             "refusal" => found.iter_mut().for_each(|row| said(&mut row[11], |text| !text.trim().is_empty())),
             // Of rows of times that are over some may be left.
@@ -39,7 +39,7 @@ pub(crate) fn differences(connection: &Connection, past: &Past<'_>) -> Vec<Strin
         if !missing.is_empty() || !surplus.is_empty() {
             differences.push(format!("{name}: expected {missing:#?}, found {surplus:#?}"));
         } else if rows.len() != expected.len() {
-            differences.push(format!("{name}: a row stands there twice"));
+            differences.push(format!("{name}: a row is there twice"));
         }
     }
     if !left.is_empty() {
@@ -48,14 +48,14 @@ pub(crate) fn differences(connection: &Connection, past: &Past<'_>) -> Vec<Strin
     differences
 }
 
-/// Checks that the read model is what the recount says.
+/// Checks that the read model equals the recount.
 #[track_caller]
 pub(crate) fn compare(connection: &Connection, past: &Past<'_>, what: &str) {
     let differences = differences(connection, past);
     assert!(differences.is_empty(), "{what}, at position {}:\n{}", past.end.position, differences.join("\n"));
 }
 
-/// Rows as texts, so that they can be sorted and read. What is JSON is written in one way.
+/// Rows as texts, so that they can be sorted and read. JSON is normalised.
 fn shown(name: &str, rows: &[Row]) -> BTreeSet<String> {
     let value = |value: &Value| match value {
         Value::Null => "null".to_owned(),

@@ -1,4 +1,4 @@
-//! The organisation: its settings, clubs, groups, credentials and rules, and what staff changed.
+//! The organisation: its settings, clubs, groups, credentials and rules, and changes by staff.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "each table is of a few kinds of records")]
 
@@ -19,7 +19,7 @@ pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
             "cursor",
             vec![vec![number(1), number(past.end.position.0), Value::Blob(past.end.hash.to_vec()), number(past.end.time_ms)]],
         ),
-        // The journal is read from its first record on.
+        // The journal is read from its first record.
         table("beginning", vec![vec![number(1), number(0), number(0), number(0)]]),
         table("organisation", organisation(past)),
         table("club", clubs(past)),
@@ -112,7 +112,7 @@ fn rules(past: &Past<'_>) -> Vec<Row> {
             Record::RuleArchived(record) => {
                 rules.get_mut(&record.rule).expect("it was saved").2 = Some(recorded.at_ms);
             }
-            // A32: it comes back disabled.
+            // A32: it is restored disabled.
             Record::RuleRestored(record) => {
                 let rule = rules.get_mut(&record.rule).expect("it was saved");
                 (rule.0.active, rule.2) = (false, None);
@@ -127,7 +127,7 @@ fn rules(past: &Past<'_>) -> Vec<Row> {
     rules.into_iter().map(row).collect()
 }
 
-/// What staff changed. Of the texts only that they are there is compared.
+/// Changes by staff. Texts are only compared for presence.
 fn changes(past: &Past<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
     for recorded in past.records {

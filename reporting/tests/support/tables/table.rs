@@ -1,4 +1,4 @@
-//! A table as it must be: rows of values.
+//! An expected table: rows of values.
 
 use rusqlite::types::Value;
 use scrip_protocol::{ClientId, Stamp};
@@ -6,13 +6,13 @@ use scrip_protocol::{ClientId, Stamp};
 /// A row, its columns in the order of the schema.
 pub(super) type Row = Vec<Value>;
 
-/// What must stand in a table or a view.
+/// The expected contents of a table or a view.
 pub(super) struct Table {
     pub(super) name: &'static str,
     pub(super) rows: Vec<Row>,
 }
 
-/// A number, at the end of 64 bits where it is larger.
+/// A number, clamped to 64 bits.
 pub(super) fn number<N: TryInto<i128>>(number: N) -> Value {
     let wide: i128 = number.try_into().unwrap_or_else(|_| panic!("a number of at most 64 bits"));
     let most = i128::from(i64::MAX);

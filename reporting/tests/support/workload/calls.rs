@@ -1,4 +1,4 @@
-//! The requests of a workload, at random; every command that leaves a record is among them.
+//! The random requests of a workload, with every command that leaves a record.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "of each outcome only what was done is learned from")]
 
@@ -17,7 +17,7 @@ use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, GroupId, Money,
 use super::{Call, Learned, Workload, ask, terms};
 
 impl Workload {
-    /// One request, most often of a player.
+    /// One request, usually of a player.
     pub(super) fn some_call(&mut self) -> Call {
         match self.random.u32(..100) {
             0..34 => self.redeem(),
@@ -52,7 +52,7 @@ impl Workload {
         if self.random.u32(..40) == 0 { ClubId(999) } else { self.pick(|known| &known.clubs) }
     }
 
-    /// Most often one of the newest, which are not archived yet.
+    /// Usually one of the newest, which are not archived yet.
     fn campaign(&mut self) -> CampaignId {
         match self.random.u32(..40) {
             0 => CampaignId(9_999),
@@ -60,7 +60,7 @@ impl Workload {
         }
     }
 
-    /// A code that there is, or one that there may be.
+    /// A code that exists, or may exist.
     fn code(&mut self) -> String {
         match self.random.u32(..16) {
             0 => "in side".to_owned(),
@@ -80,7 +80,7 @@ impl Workload {
         (0..self.random.usize(1..most)).filter_map(|_| self.random.choice(&all).cloned()).collect()
     }
 
-    /// Who redeems: most often a gateway.
+    /// The redeeming caller: usually a gateway.
     fn redeemer(&mut self) -> Client {
         if self.random.u32(..4) == 0 { self.operator.clone() } else { self.gateway.clone() }
     }
@@ -226,7 +226,7 @@ impl Workload {
         })
     }
 
-    /// The toggle, or some of the terms: limits lowered below what is taken, raised and taken away, another amount.
+    /// The switch, or some of the terms: limits lowered below current usage, raised or removed, another amount.
     fn change_campaign(&mut self) -> Call {
         let campaign = self.campaign();
         if self.random.u32(..4) == 0 {
@@ -301,7 +301,7 @@ impl Workload {
         }
     }
 
-    /// What operators do, and what leaves no record.
+    /// Requests of operators, and requests that leave no record.
     fn operate(&mut self) -> Call {
         match self.random.u32(..8) {
             0 => self.register_club(),

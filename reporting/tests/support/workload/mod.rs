@@ -1,10 +1,10 @@
-//! Random workloads: a real engine on loopback, asked for everything that staff and gateways ask, many requests at once.
+//! Random workloads: a real engine on loopback, with every kind of request of staff and gateways, many at once.
 //!
-//! What is asked for follows from the seed and from what was answered; in which order requests that are under way together are
-//! taken does not, so that a seed gives the same kind of workload again, and not the same journal. The journal's bytes are what a test
-//! goes by: [`Workload::batches`] are read with a tail, as the sidecar reads them.
+//! The requests follow from the seed and from the replies; the order in which the engine executes concurrent requests does not.
+//! So a seed reproduces the same kind of workload, but not the same journal. Tests work on the bytes of the journal:
+//! [`Workload::batches`] are read with a tail, as the sidecar reads them.
 //!
-//! `calls.rs` has the requests, `terms.rs` what stands in them.
+//! `calls.rs` has the requests, `terms.rs` their contents.
 
 mod calls;
 mod terms;
@@ -27,10 +27,10 @@ use tokio::time::timeout;
 use super::DEADLINE;
 use super::recount::Recount;
 
-/// A request under way.
+/// A request in progress.
 type Call = Pin<Box<dyn Future<Output = Learned> + Send>>;
 
-/// What an answer has told.
+/// What is known from an answer.
 enum Learned {
     Nothing,
     Club(ClubId),
@@ -45,17 +45,17 @@ enum Learned {
     Credential(CredentialId),
 }
 
-/// What there is, as far as answers have told.
+/// What exists, as far as answers show.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     pub(crate) clubs: Vec<ClubId>,
     pub(crate) groups: Vec<GroupId>,
     pub(crate) campaigns: Vec<CampaignId>,
-    /// The codes of campaigns, as they were written.
+    /// The codes of campaigns, as spelled by them.
     pub(crate) codes: Vec<(CampaignId, String)>,
     pub(crate) clients: Vec<ClientId>,
     pub(crate) activations: Vec<Position>,
-    /// With the times at which they expire.
+    /// With their expiry times.
     pub(crate) holds: Vec<(Position, u64)>,
     pub(crate) payments: Vec<Position>,
     pub(crate) top_ups: Vec<Position>,
@@ -73,14 +73,14 @@ pub(crate) struct Workload {
     marketing: Client,
     dial: Dial,
     engine: Engine,
-    /// All batches so far, as they were tailed.
+    /// All batches tailed so far.
     pub(crate) batches: Vec<Vec<u8>>,
     pub(crate) recount: Recount,
     _dir: tempfile::TempDir,
 }
 
 impl Workload {
-    /// Begins an organisation, and registers a few clubs and campaigns.
+    /// Creates an organisation, and registers a few clubs and campaigns.
     pub(crate) async fn start(seed: u64) -> Workload {
         let dir = tempfile::tempdir().expect("a folder");
         let folder = Folder::at(dir.path().join("data"));
@@ -117,7 +117,7 @@ impl Workload {
         workload
     }
 
-    /// Asks for so many groups of requests; those of a group are under way together.
+    /// Sends so many groups of requests; the requests of a group are concurrent.
     pub(crate) async fn go(&mut self, groups: usize) {
         for _ in 0..groups {
             let many = [1, 1, 2, 8, 24, 60][self.random.usize(..6)];
@@ -147,7 +147,7 @@ impl Workload {
         }
     }
 
-    /// Tails what was written since, and counts it.
+    /// Tails and counts the records written since.
     pub(crate) async fn tail(&mut self) {
         let mut tailing = Tailing::start(self.dial.clone(), self.recount.end().next(), false).await.expect("it listens");
         while let Some(bytes) = timeout(DEADLINE, tailing.next()).await.expect("in time").expect("a journal that is well") {
@@ -156,7 +156,7 @@ impl Workload {
         }
     }
 
-    /// Goes on until the time of every short hold is up, and a batch was written after it.
+    /// Continues until every short hold has expired, and a batch was written after that.
     pub(crate) async fn until_holds_expire(&mut self) {
         let short = |hold: &&(Position, u64)| hold.1 < unix_time_ms() + 5_000;
         let last = self.known.holds.iter().filter(short).map(|(_, expires_ms)| *expires_ms).max().unwrap_or(0);
@@ -176,7 +176,7 @@ impl Workload {
     }
 }
 
-/// A request, with what is learned from its outcome.
+/// A request, and what its outcome adds to the known state.
 fn ask<C>(client: &Client, command: C, learn: impl FnOnce(C::Outcome) -> Learned + Send + 'static) -> Call
 where
     C: Command + Send + Sync + 'static,

@@ -1,10 +1,10 @@
-//! What stands in requests, at random: few codes, clubs and clients, so that they meet, in odd writing.
+//! Random contents of requests: few codes, clubs and clients, so that they collide, in odd spellings.
 
 use fastrand::Rng;
 use scrip_protocol::command::{Note, Terms};
 use scrip_protocol::{ClientId, ClubId, Money, TopUpSource, unix_time_ms};
 
-/// Numbers, the largest that an INTEGER of SQLite holds and the next ones, and ids that are UUIDs.
+/// Numbers, including the largest SQLite INTEGER and the next ones, and UUIDs.
 pub(super) fn clients() -> Vec<ClientId> {
     let large = [u128::from(i64::MAX as u64), 1 << 63, (1 << 63) + 1, u128::from(u64::MAX), 1 << 64];
     let uuids = ["0190b6a0-7c1e-7d43-9a52-3f8d2f0b6c11", "ffffffff-ffff-ffff-ffff-ffffffffffff"];
@@ -12,7 +12,7 @@ pub(super) fn clients() -> Vec<ClientId> {
     [0, 1, 2, 3, 7, 42, 4_095, 4_096].into_iter().chain(large).map(ClientId).chain(uuids).collect()
 }
 
-/// One of a few hundred codes, written in one way or another.
+/// One of a few hundred codes, in a random spelling.
 pub(super) fn code(random: &mut Rng) -> String {
     let number = random.u32(..400).min(random.u32(..400));
     match random.u32(..12) {
@@ -36,7 +36,7 @@ pub(super) fn clubs(random: &mut Rng, known: &[ClubId]) -> Vec<ClubId> {
     }
 }
 
-/// A limit that there may be.
+/// An optional limit.
 fn limit<T>(random: &mut Rng, one_in: u32, some: impl Fn(&mut Rng) -> T) -> Option<T> {
     (random.u32(..one_in) == 0).then(|| some(random))
 }
