@@ -5,14 +5,14 @@ mod show;
 mod terms;
 
 use clap::{Args, Subcommand};
-use scrip_client::Client;
+use scrip_client::{Client, ClientError};
 use scrip_protocol::CampaignId;
 use scrip_protocol::command::{ArchiveCampaignOutcome, SwitchCampaignOutcome, UpdateCampaign, UpdateCampaignOutcome};
 use serde_json::json;
 
 use super::lists::adding::{Adding, Target};
 use super::lists::{CodeList, Conflict};
-use crate::exit::Exit;
+use crate::exit::{Exit, words_of};
 use crate::print;
 use crate::reach::{Reach, RequestArgs};
 pub(super) use show::club_names;
@@ -134,7 +134,7 @@ impl Create {
         let adding = Adding {
             reach: &self.reach,
             request_args: &self.request_args,
-            source: self.codes.source()?,
+            source: self.codes.source().map_err(|error| self.reach.unsent(&self.request_args, error))?,
             on_conflict: self.on_conflict,
             target: Target::New(Box::new(self.terms.into())),
             dry_run: false,
@@ -150,8 +150,11 @@ impl Update {
             let why = "nothing to change: give a new term, such as --amount 10 or --ends none\n";
             clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit();
         }
-        let call = async |client: &Client, request| client.update_campaign(request, &changes).await;
-        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
+        let call = async |client: &Client, request| {
+            let outcome = client.update_campaign(request, &changes).await?;
+            Ok::<_, ClientError>((client.clone(), outcome))
+        };
+        let (request, (client, outcome)) = self.reach.change(&self.request_args, call).await?;
         if self.reach.json {
             print::json(&json!({ "request": request, "outcome": outcome }));
         } else {
@@ -159,7 +162,13 @@ impl Update {
         }
         match outcome {
             UpdateCampaignOutcome::Updated(_) if self.reach.json => Ok(Exit::Done),
-            UpdateCampaignOutcome::Updated(_) => show::show(&self.reach, self.campaign).await,
+            UpdateCampaignOutcome::Updated(_) => {
+                // The update is done, so a failed lookup does not fail the command.
+                if let Err(error) = show::show_by(&client, &self.reach, self.campaign).await {
+                    print::complain(&format!("scrip: the campaign cannot be shown: {}", words_of(&error)));
+                }
+                Ok(Exit::Done)
+            }
             UpdateCampaignOutcome::UnknownCampaign | UpdateCampaignOutcome::InvalidTerms(_) => Ok(Exit::Refused),
         }
     }

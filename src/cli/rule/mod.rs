@@ -161,7 +161,7 @@ impl Rule {
 
 impl Create {
     async fn run(self) -> anyhow::Result<Exit> {
-        let terms = self.terms.terms()?;
+        let terms = self.terms.terms().map_err(|error| self.reach.unsent(&self.request_args, error))?;
         let call = async |client: &Client, request| client.create_rule(request, terms.clone()).await;
         let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         self.reach.answer(request, &outcome);
