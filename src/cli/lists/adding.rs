@@ -20,7 +20,7 @@ use super::progress::Progress;
 use super::report::{Counts, Skipped};
 use super::trial::Trial;
 use super::{Conflict, Source, announce_header, past_limit};
-use crate::exit::{Exit, InputError};
+use crate::exit::{Exit, InputError, words_of};
 use crate::lists::Places;
 use crate::print;
 use crate::reach::{Reach, RequestArgs};
@@ -101,12 +101,12 @@ impl Adding<'_> {
         if trial.refused.is_none() {
             self.source.announce_recognised(&places, trial.codes, trial.last_line);
         }
-        match self.predicted(&mut trial)? {
-            None if self.dry_run => self.would_do(&places, trial),
+        match self.predicted(&mut trial) {
+            None if self.dry_run => Ok(self.would_do(&places, trial)),
             None => self.send(&client, base, &places, Some(&trial)).await,
             // The trial judges by the current state. Under a given id the engine may have an earlier outcome.
             Some(_) if self.has_an_outcome(&client, base, &trial).await? => self.send(&client, base, &places, Some(&trial)).await,
-            Some(no) => self.refuse(base, &places, no, None),
+            Some(no) => Ok(self.refuse(base, &places, no, None)),
         }
     }
 
@@ -118,17 +118,17 @@ impl Adding<'_> {
     }
 
     /// What the engine would refuse.
-    fn predicted(&self, trial: &mut Trial) -> anyhow::Result<Option<No>> {
+    fn predicted(&self, trial: &mut Trial) -> Option<No> {
         if let Some(outcome) = &trial.refused {
-            return Ok(Some(No::other(outcome)));
+            return Some(No::other(outcome));
         }
         if self.on_conflict == Conflict::Reject && trial.conflicts.number() > 0 {
-            return Ok(Some(No::Lines(std::mem::replace(&mut trial.conflicts, Skipped::new(false)?))));
+            return Some(No::Lines(std::mem::replace(&mut trial.conflicts, Skipped::new(false))));
         }
         if let Some(limit) = trial.too_many {
-            return Ok(Some(No::TooMany(limit)));
+            return Some(No::TooMany(limit));
         }
-        Ok((trial.counts.recognised == 0).then(|| No::other(&AddCodesOutcome::CodesMissing)))
+        (trial.counts.recognised == 0).then(|| No::other(&AddCodesOutcome::CodesMissing))
     }
 
     /// Whether the engine already has an outcome for the list's first part under this id. If so, its outcomes decide, whatever
@@ -149,7 +149,9 @@ impl Adding<'_> {
         let refused =
             AddCodes { campaign: CampaignId(0), lines: CodeTexts::default(), first_line: 1, on_conflict: OnConflict::Reject };
         match client.add_codes(base.of_part(0), &refused).await {
-            Ok(_) => Ok(false),
+            Ok(AddCodesOutcome::UnknownCampaign) => Ok(false),
+            // Ids from before the engine compared bodies: this is the outcome of the part itself.
+            Ok(_) => Ok(true),
             Err(ClientError::Unknown { cause: Some(NoOutcome::Refused(Refusal::RequestIdReused)), .. }) => Ok(true),
             Err(error) => Err(error.into()),
         }
@@ -157,12 +159,13 @@ impl Adding<'_> {
 
     /// Sends the parts of the list, which must be the same as in the trial.
     async fn send(&self, client: &Client, base: RequestId, places: &Places, trial: Option<&Trial>) -> anyhow::Result<Exit> {
-        let skipped = Skipped::new(self.reach.json)?;
+        let mut skipped = Skipped::new(self.reach.json);
+        skipped.ensure_buffered()?;
         let mut done = Done { campaign: self.campaign(), counts: Counts::default(), skipped, to_line: None };
         let mut list = self.source.open()?;
         let mut parts = Parts::of(list.lines()?);
         let mut progress = Progress::new("sending the list", trial.map(|trial| trial.parts.len() as u64));
-        while let Some(part) = parts.next()? {
+        while let Some(part) = parts.next().map_err(|error| self.interrupted(error.into(), &done, places, base))? {
             let is_as_tried = match trial {
                 Some(trial) => trial.parts.get(part.number as usize) == Some(&part.fingerprint()),
                 None => parts.is_at_end(),
@@ -178,26 +181,26 @@ impl Adding<'_> {
             progress.at(part.number, part.first_line);
             let sent = self.send_part(client, base, done.campaign, &part).await;
             match sent.map_err(|error| self.interrupted(error.into(), &done, places, base))? {
-                Sent::Added(campaign, report) => done.take(campaign, &part, report, trial)?,
-                Sent::Nothing(lines) => done.pass(&part, lines, trial)?,
+                Sent::Added(campaign, report) => done.take(campaign, &part, report, trial),
+                Sent::Nothing(lines) => done.pass(&part, lines, trial),
                 Sent::Conflicts(lines) => {
                     drop(progress);
-                    let mut conflicts = Skipped::new(self.reach.json)?;
-                    lines.into_iter().try_for_each(|skip| conflicts.push(skip))?;
-                    return self.refuse(base, places, No::Lines(conflicts), Some(&done));
+                    let mut conflicts = Skipped::new(self.reach.json);
+                    lines.into_iter().for_each(|skip| conflicts.push(skip));
+                    return Ok(self.refuse(base, places, No::Lines(conflicts), Some(&done)));
                 }
                 Sent::No(no) => {
                     drop(progress);
-                    return self.refuse(base, places, no, Some(&done));
+                    return Ok(self.refuse(base, places, no, Some(&done)));
                 }
             }
         }
         drop(progress);
-        match done.campaign {
+        Ok(match done.campaign {
             Some(campaign) => self.report(base, places, campaign, done),
             None if done.counts.recognised == 0 => self.refuse(base, places, No::other(&AddCodesOutcome::CodesMissing), None),
             None => self.refuse(base, places, No::Lines(done.skipped), None),
-        }
+        })
     }
 
     async fn send_part(
@@ -239,7 +242,7 @@ impl Adding<'_> {
     }
 
     /// Prints what was added after the whole list was sent.
-    fn report(&self, base: RequestId, places: &Places, campaign: CampaignId, done: Done) -> anyhow::Result<Exit> {
+    fn report(&self, base: RequestId, places: &Places, campaign: CampaignId, done: Done) -> Exit {
         let added = done.counts.added;
         match self.target {
             Target::New(_) => {
@@ -255,32 +258,25 @@ impl Adding<'_> {
     }
 
     /// Prints what would be added.
-    fn would_do(&self, places: &Places, trial: Trial) -> anyhow::Result<Exit> {
+    fn would_do(&self, places: &Places, trial: Trial) -> Exit {
         let before = format!(r#""dry_run":true,"outcome":{{"added":{{"added":{}"#, trial.counts.added);
         self.print(places, "nothing was changed; the result would be: ", (&before, "}}"), trial.counts, trial.skipped)
     }
 
-    fn print(
-        &self,
-        places: &Places,
-        words: &str,
-        (before, after): (&str, &str),
-        counts: Counts,
-        skipped: Skipped,
-    ) -> anyhow::Result<Exit> {
+    fn print(&self, places: &Places, words: &str, (before, after): (&str, &str), counts: Counts, skipped: Skipped) -> Exit {
         if self.reach.json {
-            skipped.print_json(&format!(r#"{{{before},"skipped":"#), &format!(r#"{after},"summary":{}}}"#, json!(counts)))?;
+            skipped.print_json(&format!(r#"{{{before},"skipped":"#), &format!(r#"{after},"summary":{}}}"#, json!(counts)));
         } else {
             let (added, left_out) = (print::grouped(counts.added), print::grouped(counts.skipped()));
             print::line(format_args!("{words}added {added}, skipped {left_out}"));
             counts.print();
             skipped.print(Some(places));
         }
-        Ok(Exit::Done)
+        Exit::Done
     }
 
     /// Prints that the list, or the rest of it, was refused.
-    fn refuse(&self, base: RequestId, places: &Places, no: No, done: Option<&Done>) -> anyhow::Result<Exit> {
+    fn refuse(&self, base: RequestId, places: &Places, no: No, done: Option<&Done>) -> Exit {
         let before = done.and_then(|done| Some((done, done.to_line?)));
         if self.reach.json {
             let key = if self.dry_run { r#""dry_run":true"#.to_owned() } else { format!(r#""request":"{base}""#) };
@@ -289,7 +285,7 @@ impl Adding<'_> {
             let after = so_far.map_or("}".into(), |so_far| format!(r#","stopped_after":{so_far}}}"#));
             match no {
                 No::Lines(lines) => {
-                    lines.print_json(&format!(r#"{{{key},"outcome":{{"conflicts":"#), &format!("}}{after}"))?;
+                    lines.print_json(&format!(r#"{{{key},"outcome":{{"conflicts":"#), &format!("}}{after}"));
                 }
                 No::TooMany(limit) => {
                     let outcome = json!(AddCodesOutcome::TooManyCodes(limit));
@@ -297,7 +293,7 @@ impl Adding<'_> {
                 }
                 No::Other(_, outcome) => print::line(format_args!(r#"{{{key},"outcome":{outcome}{after}"#)),
             }
-            return Ok(Exit::Refused);
+            return Exit::Refused;
         }
         match no {
             No::Other(words, _) => print::line(words),
@@ -323,7 +319,7 @@ impl Adding<'_> {
                 places.of(to_line)
             ));
         }
-        Ok(Exit::Refused)
+        Exit::Refused
     }
 
     /// An error, with what was done before it. Once one part was added, the request as a whole is neither executed nor refused.
@@ -335,36 +331,32 @@ impl Adding<'_> {
             print::count(done.counts.added, "code"),
             done.campaign.unwrap_or_default(),
         );
-        match error.is::<ClientError>() {
-            true => self.reach.unknown(base, format!("{so_far}: {error}")),
-            false => error.context(so_far),
-        }
+        self.reach.unknown(base, format!("{so_far}: {}", words_of(&error)))
     }
 }
 
 impl Done {
     /// Counts a part that was added.
-    fn take(&mut self, campaign: CampaignId, part: &Part, report: CodesReport, trial: Option<&Trial>) -> std::io::Result<()> {
+    fn take(&mut self, campaign: CampaignId, part: &Part, report: CodesReport, trial: Option<&Trial>) {
         self.campaign = Some(campaign);
         self.to_line = Some(part.last_line());
         self.counts.add(u64::from(report.added));
         for skip in report.skipped {
-            self.skip(part, skip, trial)?;
+            self.skip(part, skip, trial);
         }
-        Ok(())
     }
 
     /// Counts a part none of whose codes can be added.
-    fn pass(&mut self, part: &Part, lines: Vec<SkippedLine>, trial: Option<&Trial>) -> std::io::Result<()> {
-        lines.into_iter().try_for_each(|skip| self.skip(part, skip, trial))
+    fn pass(&mut self, part: &Part, lines: Vec<SkippedLine>, trial: Option<&Trial>) {
+        lines.into_iter().for_each(|skip| self.skip(part, skip, trial));
     }
 
-    fn skip(&mut self, part: &Part, skip: SkippedLine, trial: Option<&Trial>) -> std::io::Result<()> {
+    fn skip(&mut self, part: &Part, skip: SkippedLine, trial: Option<&Trial>) {
         let skip = match trial {
             Some(trial) => trial.of_list(part, skip),
             None => skip,
         };
         self.counts.skip(skip.why);
-        self.skipped.push(skip)
+        self.skipped.push(skip);
     }
 }

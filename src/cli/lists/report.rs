@@ -3,9 +3,11 @@
 //! For people only the first of these lines are printed. For scripts all of them are: as there may be as many as the list has
 //! lines, they are buffered in a temporary file until the counts that come before them are known.
 
+use std::env::temp_dir;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 
+use anyhow::Context;
 use scrip_protocol::command::{LineVerdict, SkippedLine};
 use serde::Serialize;
 
@@ -79,14 +81,26 @@ impl Counts {
 pub(crate) struct Skipped {
     number: u64,
     first: Vec<SkippedLine>,
-    all: Option<BufWriter<File>>,
+    /// For a script, the file with all lines, or why they could not be buffered. That is an output that cannot be written: it
+    /// never stops a request that was begun.
+    all: Option<io::Result<BufWriter<File>>>,
 }
 
 impl Skipped {
     /// No lines yet; keeps all of them if they are for a script.
-    pub(crate) fn new(for_script: bool) -> io::Result<Skipped> {
-        let all = if for_script { Some(BufWriter::new(tempfile::tempfile()?)) } else { None };
-        Ok(Skipped { number: 0, first: Vec::new(), all })
+    pub(crate) fn new(for_script: bool) -> Skipped {
+        let all = for_script.then(|| tempfile::tempfile().map(BufWriter::new));
+        Skipped { number: 0, first: Vec::new(), all }
+    }
+
+    /// Checks that all lines so far are buffered, before anything is sent.
+    pub(crate) fn ensure_buffered(&mut self) -> anyhow::Result<()> {
+        let buffered = match &mut self.all {
+            Some(Ok(all)) => all.flush(),
+            Some(Err(error)) => Err(io::Error::new(error.kind(), error.to_string())),
+            None => Ok(()),
+        };
+        buffered.with_context(|| format!("cannot buffer the results in {}", temp_dir().display()))
     }
 
     /// How many lines there are.
@@ -95,18 +109,17 @@ impl Skipped {
     }
 
     /// Adds a line.
-    pub(crate) fn push(&mut self, skip: SkippedLine) -> io::Result<()> {
-        if let Some(all) = &mut self.all {
-            if self.number > 0 {
-                all.write_all(b",")?;
+    pub(crate) fn push(&mut self, skip: SkippedLine) {
+        if let Some(Ok(all)) = &mut self.all {
+            let separated = if self.number > 0 { all.write_all(b",") } else { Ok(()) };
+            if let Err(error) = separated.and_then(|()| Ok(serde_json::to_writer(all, &skip)?)) {
+                self.all = Some(Err(error));
             }
-            serde_json::to_writer(&mut *all, &skip)?;
         }
         self.number += 1;
         if self.first.len() < SHOWN {
             self.first.push(skip);
         }
-        Ok(())
     }
 
     /// Prints the first lines for people.
@@ -137,13 +150,19 @@ impl Skipped {
     }
 
     /// Prints one line of JSON: all lines as an array between two texts.
-    pub(crate) fn print_json(self, before: &str, after: &str) -> io::Result<()> {
-        let mut all = match self.all {
-            Some(all) => all.into_inner().map_err(io::IntoInnerError::into_error)?,
-            None => tempfile::tempfile()?,
-        };
-        all.rewind()?;
-        print::json_around(&format!("{before}["), &mut all, &format!("]{after}"));
-        Ok(())
+    pub(crate) fn print_json(self, before: &str, after: &str) {
+        let all = self.all.unwrap_or_else(|| tempfile::tempfile().map(BufWriter::new));
+        let rewound = all.and_then(|all| {
+            let mut all = all.into_inner().map_err(io::IntoInnerError::into_error)?;
+            all.rewind()?;
+            Ok(all)
+        });
+        match rewound {
+            Ok(mut all) => print::json_around(&format!("{before}["), &mut all, &format!("]{after}")),
+            Err(error) => {
+                let why = format!("the results cannot be buffered in {}: {error}", temp_dir().display());
+                print::failed(io::Error::new(error.kind(), why));
+            }
+        }
     }
 }

@@ -68,8 +68,8 @@ impl Trial {
         let mut trial = Trial {
             parts: Vec::new(),
             counts: Counts::default(),
-            skipped: Skipped::new(for_script)?,
-            conflicts: Skipped::new(for_script)?,
+            skipped: Skipped::new(for_script),
+            conflicts: Skipped::new(for_script),
             too_many: None,
             refused: None,
             refuses_first: false,
@@ -101,6 +101,8 @@ impl Trial {
                 trial.refuses_first = trial.refused.is_some() || trial.too_many.is_some() || has_conflicts || makes_no_campaign;
             }
         }
+        trial.skipped.ensure_buffered()?;
+        trial.conflicts.ensure_buffered()?;
         Ok(Some(trial))
     }
 
@@ -128,7 +130,7 @@ impl Trial {
             outcome = client.try_codes(&query(0, OnConflict::Skip)).await?;
         }
         match outcome {
-            AddCodesOutcome::Added(report) => self.take(part, report)?,
+            AddCodesOutcome::Added(report) => self.take(part, report),
             AddCodesOutcome::TooManyCodes(limit) => {
                 let fresh = self.remember(part);
                 self.counts.add(u64::from(limit.would_add).min(fresh));
@@ -138,12 +140,12 @@ impl Trial {
                 if on_conflict == Conflict::Reject
                     && let AddCodesOutcome::Conflicts(lines) = client.try_codes(&query(0, OnConflict::Reject)).await?
                 {
-                    lines.into_iter().try_for_each(|skip| self.conflicts.push(skip))?;
+                    lines.into_iter().for_each(|skip| self.conflicts.push(skip));
                 }
             }
             AddCodesOutcome::CodesMissing => {}
             // None of its codes can be added, and alone it would not create a campaign.
-            AddCodesOutcome::Conflicts(skipped) => self.take(part, CodesReport { added: 0, skipped })?,
+            AddCodesOutcome::Conflicts(skipped) => self.take(part, CodesReport { added: 0, skipped }),
             AddCodesOutcome::UnknownCampaign | AddCodesOutcome::CampaignArchived | AddCodesOutcome::TooManyLines => {
                 self.remember(part);
                 self.refused = Some(outcome);
@@ -152,7 +154,7 @@ impl Trial {
         Ok(())
     }
 
-    fn take(&mut self, part: &Part, report: CodesReport) -> anyhow::Result<()> {
+    fn take(&mut self, part: &Part, report: CodesReport) {
         let mut skipped = report.skipped.into_iter().peekable();
         for (number, text) in (part.first_line..).zip(part.lines.iter()) {
             let hash = hash_of(text, self.form);
@@ -168,15 +170,14 @@ impl Trial {
             };
             self.counts.skip(skip.why);
             if matches!(skip.why, LineVerdict::Invalid(_) | LineVerdict::HeldBy(_)) {
-                self.conflicts.push(skip.clone())?;
+                self.conflicts.push(skip.clone());
             }
-            self.skipped.push(skip)?;
+            self.skipped.push(skip);
         }
         let limit =
             self.too_many.or(self.limit.filter(|limit| u64::from(limit.current) + self.counts.added > u64::from(limit.limit)));
         let would_add = u32::try_from(self.counts.added).unwrap_or(u32::MAX);
         self.too_many = limit.map(|limit| CodeLimit { would_add, ..limit });
-        Ok(())
     }
 
     /// Remembers the codes of a part. Returns how many of them no earlier part has.
