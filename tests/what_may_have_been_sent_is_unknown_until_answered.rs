@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use support::fake::Response::{Encoded, Half, Nonsense, Nothing, Outcome, Refused};
 use support::fake::Session::{Answers, OtherAuthority, OtherProtocol, ReadsLater, Stays, TurnsAway};
 use support::fake::{FakeEngine, Response, Session, encoded};
-use support::{DEADLINE, Ran, run, scrip};
+use support::{DEADLINE, FileLimit, Ran, run, scrip};
 use tokio::sync::Notify;
 
 const SPENT: RedeemOutcome = RedeemOutcome::CodeExhausted;
@@ -84,7 +84,7 @@ fn is_unknown(what: &str, ended: &Result<RedeemOutcome, ClientError>) -> Option<
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reconnect_that_fails_for_good_leaves_it_unknown() {
     let turned_away = [CloseCode::Unauthenticated, CloseCode::Revoked, CloseCode::HelloExpected].map(TurnsAway);
-    for failing in turned_away.into_iter().chain([OtherAuthority, OtherProtocol]) {
+    for failing in turned_away.into_iter().chain([OtherProtocol]) {
         for first in [lost(), Answers(vec![Half], CloseCode::ShuttingDown), Answers(vec![Nothing], CloseCode::JournalFailed)] {
             let what = format!("{first:?}, {failing:?}");
             let (ended, _) = called(vec![first, failing.clone()], DEADLINE, false).await;
@@ -97,6 +97,50 @@ async fn a_reconnect_that_fails_for_good_leaves_it_unknown() {
         let cause = is_unknown(code.word(), &ended);
         assert!(matches!(&cause, Some(NoOutcome::Connect(ConnectError::Closed { code: why, .. })) if *why == code), "{cause:?}");
     }
+}
+
+/// A client that was welcome before tries again after errors that can pass, for as long as its calls have time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_handshake_does_not_end_a_client_that_was_welcome() {
+    let (ended, sent) = called(vec![lost(), OtherAuthority, Stays(vec![Outcome(SPENT)])], DEADLINE, false).await;
+    assert_eq!((ended.expect("an outcome"), sent), (SPENT, 2));
+    let script = [lost()].into_iter().chain(vec![OtherAuthority; 50]).collect();
+    let (ended, _) = called(script, Duration::from_millis(500), false).await;
+    let cause = is_unknown("no handshake succeeds", &ended);
+    assert!(matches!(cause, Some(NoOutcome::Connect(ConnectError::Handshake { .. }))), "{cause:?}");
+}
+
+/// Set in the process that runs a test with few file descriptors.
+const FEW_FILES: &str = "SCRIP_TEST_FEW_FILES";
+
+#[test]
+fn a_lack_of_sockets_does_not_end_a_client_that_was_welcome() {
+    if std::env::var_os(FEW_FILES).is_none() {
+        let mut again = Command::new(std::env::current_exe().expect("it has a path"));
+        again.args(["--exact", "a_lack_of_sockets_does_not_end_a_client_that_was_welcome"]).env(FEW_FILES, "");
+        run(&mut FileLimit { soft: 256, hard: None }.wrap(&again), b"").exits(0);
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let engine = FakeEngine::start(vec![Answers(vec![], CloseCode::ShuttingDown), Stays(vec![Outcome(SPENT)])]);
+        let client = Client::connect(engine.dial()).await.expect("the first connection is welcomed");
+        let mut held = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            held.push(file);
+        }
+        let began = Instant::now();
+        loop {
+            match client.call_within(Duration::from_millis(100), RequestId::now(), &redemption()).await {
+                Err(ClientError::Connect(ConnectError::Socket(_))) => break,
+                // It was given to the connection that was being closed.
+                Err(ClientError::Connect(_) | ClientError::Unknown { .. }) => assert!(began.elapsed() < DEADLINE),
+                other => panic!("{other:?}"),
+            }
+        }
+        drop(held);
+        assert_eq!(client.redeem(RequestId::now(), &redemption()).await.expect("an outcome"), SPENT);
+    });
 }
 
 /// If nothing was written, the outcome is known.
@@ -317,7 +361,7 @@ fn reports_unknown(ran: &Ran, is_json: bool) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_names_a_request_with_an_unknown_outcome() {
     for arguments in [&[][..], &["--json"]] {
-        for after in [TurnsAway(CloseCode::Unauthenticated), OtherAuthority, Stays(vec![Refused(Refusal::Revoked)])] {
+        for after in [TurnsAway(CloseCode::Unauthenticated), OtherProtocol, Stays(vec![Refused(Refusal::Revoked)])] {
             reports_unknown(&redeemed(vec![lost(), after], arguments), !arguments.is_empty());
         }
         reports_unknown(&redeemed(vec![Stays(vec![Nonsense])], arguments), !arguments.is_empty());
