@@ -155,11 +155,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(error) = cause.downcast_ref::<ClientError>() {
         return Some(match error {
-            ClientError::Refused(Refusal::Forbidden { .. } | Refusal::ClubForbidden { .. } | Refusal::Revoked) => Exit::Denied,
-            ClientError::Refused(Refusal::Busy { .. } | Refusal::TooManyMisses { .. }) => Exit::Unreachable,
-            ClientError::Refused(Refusal::RequestIdInvalid | Refusal::RequestIdReused) => Exit::Refused,
-            // For a freshly generated id. With --request-id the outcome is unknown instead, and never gets here.
-            ClientError::Refused(Refusal::RequestTooOld { .. } | Refusal::RequestFromFuture { .. }) => Exit::Clock,
+            ClientError::Refused(refusal) => of_refusal(refusal),
             ClientError::Unknown { .. } => Exit::Unknown,
             ClientError::NoAnswer { .. } => Exit::Unreachable,
             ClientError::Connect(error) => of_connect(error),
@@ -179,7 +175,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<TailError>() {
         return Some(match error {
             TailError::Connect(error) => of_connect(error),
-            TailError::Refused(_) => Exit::Denied,
+            TailError::Refused(refusal) => of_refusal(refusal),
             TailError::BeyondEnd { .. } | TailError::Dropped { .. } => Exit::Refused,
             TailError::Forked { .. } => Exit::Data,
             TailError::Unreadable | TailError::Malformed(_) | TailError::Batch { .. } => Exit::Internal,
@@ -188,7 +184,7 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<PartError>() {
         return Some(match error {
             PartError::Connect(error) => of_connect(error),
-            PartError::Refused(_) => Exit::Denied,
+            PartError::Refused(refusal) => of_refusal(refusal),
             PartError::Malformed(_) => Exit::Internal,
         });
     }
@@ -251,6 +247,17 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(Exit::Data);
     }
     (cause.is::<InputError>() || cause.is::<ListError>()).then_some(Exit::Input)
+}
+
+/// The exit code of a refusal, whatever was refused: a request, a tail or a watch.
+fn of_refusal(refusal: &Refusal) -> Exit {
+    match refusal {
+        Refusal::Forbidden { .. } | Refusal::ClubForbidden { .. } | Refusal::Revoked => Exit::Denied,
+        Refusal::Busy { .. } | Refusal::TooManyMisses { .. } => Exit::Unreachable,
+        Refusal::RequestIdInvalid | Refusal::RequestIdReused => Exit::Refused,
+        // For a freshly generated id. With --request-id the outcome is unknown instead, and never gets here.
+        Refusal::RequestTooOld { .. } | Refusal::RequestFromFuture { .. } => Exit::Clock,
+    }
 }
 
 fn of_connect(error: &ConnectError) -> Exit {

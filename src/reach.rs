@@ -10,11 +10,10 @@ use anyhow::Context;
 use clap::Args;
 use scrip_client::{Client, ClientError, Closed, Dial};
 use scrip_engine::folder::Folder;
-use scrip_lists::ListError;
 use scrip_protocol::{Refusal, RequestId, private};
 use serde::Serialize;
 
-use crate::exit::{InputError, NoToken, Unknown, words_of};
+use crate::exit::{NoToken, Unknown, words_of};
 use crate::print;
 
 /// Groups the connection options in every command's help, apart from the command's own options.
@@ -147,7 +146,7 @@ impl Reach {
     /// The error of a request that changes something and has no outcome. With `--request-id` an earlier command may have sent
     /// it, so that its outcome is unknown whatever went wrong now. For scripts the error is printed as well.
     pub(crate) fn without_outcome(&self, request_args: &RequestArgs, request: RequestId, error: anyhow::Error) -> anyhow::Error {
-        if error.is::<Unknown>() || error.chain().any(|cause| cause.is::<InputError>() || cause.is::<ListError>()) {
+        if error.is::<Unknown>() {
             return error;
         }
         let why = match error.chain().find_map(|cause| cause.downcast_ref::<ClientError>()) {
@@ -161,6 +160,11 @@ impl Reach {
             _ => return error,
         };
         self.unknown(request, why)
+    }
+
+    /// The error of a command that ends before it sends its request: as [`Reach::without_outcome`].
+    pub(crate) fn unsent(&self, request_args: &RequestArgs, error: impl Into<anyhow::Error>) -> anyhow::Error {
+        self.without_outcome(request_args, request_args.id(), error.into())
     }
 
     /// The error of a request whose outcome is unknown. For scripts it is printed as well.

@@ -8,8 +8,8 @@ use scrip_client::ClientError;
 use scrip_protocol::command::{
     AddCodes, ArchiveRule, BonusOutcome, Confirm, CreateCampaign, CreateRule, CreditBonus, ForgetReader, HOLD_TTL_DEFAULT_MS,
     Hold, HoldOutcome, KeepReader, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession, Redeem,
-    RedeemOutcome, RefundBonus, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, Release, RestoreRule, SwitchCampaign,
-    SwitchRule, TopUp, TopUpOutcome, UpdateRule, WriteOffBonus,
+    RedeemOutcome, RefundBonus, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, Release, RestoreRule, RuleChanges,
+    SwitchCampaign, SwitchRule, TopUp, TopUpOutcome, UpdateRule, WriteOffBonus,
 };
 use scrip_protocol::frame::{REFUSAL, set_correlation};
 use scrip_protocol::{
@@ -208,7 +208,10 @@ async fn every_ledger_operation_gets_the_same_bytes_on_a_retry() {
     let (gaming, directly) = (PaidFrom::GamingBalance, PaidFrom::Directly);
     let session = |price, paid_from| RecordSession { client, club: arena, price: Money(price), paid_from, note: note() };
     let purchase = |price, paid_from| RecordPurchase { client, club: arena, price: Money(price), paid_from, note: note() };
-    let update = |rule, formula: &str| UpdateRule { rule, terms: support::rule("Other", "topUpSource = CASH", formula) };
+    let update = |rule, formula: &str| {
+        let changes = RuleChanges::whole(support::rule("Other", "topUpSource = CASH", formula));
+        UpdateRule { rule, changes }
+    };
     let now = RequestId::now;
     let requests = [
         ("a top-up", request(0, now(), &top_up(1, arena, 50_000))),

@@ -13,7 +13,7 @@ use scrip_client::ConnectError;
 use scrip_protocol::command::{
     Action, AddCodes, AddCodesOutcome, ArchiveCodes, Check, CheckFree, CheckOutcome, CodeTexts, CreateCampaign, CreateRule,
     CreditBonus, LintRule, Note, OnConflict, PaidFor, PaidFrom, PayBonus, Push, RecordSession, Redeem, RedeemOutcome,
-    RefundTopUp, RestoreCodes, RuleTerms, TopUp, TryCodes, UpdateRule,
+    RefundTopUp, RestoreCodes, RuleChanges, RuleTerms, TopUp, TryCodes, UpdateRule,
 };
 use scrip_protocol::frame::{
     FrameBuffer, HEADER_BYTES, HELLO, HELLO_BYTES_MAX, Malformed, REFUSAL, REQUEST_BYTES_MAX, REQUEST_ID_BYTES, push_bytes,
@@ -256,7 +256,11 @@ async fn operations_and_rules_cut_or_changed_anywhere_get_a_reply_or_a_named_err
         ("a refund of a top-up", Role::Gateway, request(7, id(), &give_back)),
         ("a credit", Role::Operator, request(7, id(), &CreditBonus { client, club: None, amount, note: note() })),
         ("a rule", Role::Operator, request(7, id(), &CreateRule { terms: terms.clone() })),
-        ("a rule to change", Role::Operator, request(7, id(), &UpdateRule { rule: live, terms: terms.clone() })),
+        (
+            "a rule to change",
+            Role::Operator,
+            request(7, id(), &UpdateRule { rule: live, changes: RuleChanges::whole(terms.clone()) }),
+        ),
         ("a rule to lint", Role::Operator, request(7, id(), &LintRule { terms, replaces: live })),
     ];
     for (what, role, bytes) in requests {

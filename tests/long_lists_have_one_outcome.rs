@@ -72,6 +72,34 @@ fn a_change_of_many_codes_that_is_stopped_says_what_it_did() {
     assert_eq!((&refused["outcome"], refused.get("stopped_after")), (&json!("campaign_archived"), None));
 }
 
+/// Z3, X2: a text is read to its end before its first part is sent. A part is read with one line of the next.
+#[test]
+fn a_list_that_cannot_be_read_to_its_end_changes_nothing() {
+    let site = Site::new();
+    let list = site.file("list.txt", ["FIRST".to_owned()].into_iter().chain((1..=LINES_MAX).map(|n| format!("LONG-{n}"))));
+    let mut text_of_list = fs::read(&list).expect("written");
+    text_of_list.extend_from_slice(b"T\xfcr\n");
+    fs::write(&list, text_of_list).expect("written");
+    let codes = || site.staff(&["codes", "list", "1", "--json"]).exits(0).out;
+    for command in ["archive", "restore"] {
+        if command == "restore" {
+            site.staff(&["codes", "archive", "1", "FIRST"]).exits(0);
+        }
+        let before = codes();
+        for json in [None, Some("--json")] {
+            let arguments: Vec<&str> = ["codes", command, "1", "--file", text(&list)].into_iter().chain(json).collect();
+            let ran = site.staff(&arguments).exits(9);
+            assert!(ran.err.contains("list.txt: line 65538, byte 2: this is not UTF-8"), "{ran:?}");
+            assert_eq!((ran.out.as_str(), codes()), ("", before.clone()), "{command}");
+        }
+        // Under a given id an earlier attempt, with a list that could be read, may have been executed.
+        let id = RequestId::now().to_string();
+        let unknown = site.staff_json(&["codes", command, "1", "--file", text(&list), "--request-id", &id], 5);
+        assert_eq!((&unknown["request"], &unknown["outcome"]), (&json!(id), &json!("unknown")));
+        assert_eq!(codes(), before, "{command}");
+    }
+}
+
 /// K9, X2: a part without any code changes nothing about the others, whichever it is.
 #[test]
 fn parts_without_codes_are_passed_over() {

@@ -6,7 +6,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use scrip_protocol::{RequestId, Role};
+use scrip_client::Tailing;
+use scrip_protocol::command::LINES_MAX;
+use scrip_protocol::{Position, RequestId, Role};
 use serde_json::json;
 use support::{DEADLINE, Ran, Running, Server, run, scrip, wait_until};
 
@@ -118,6 +120,30 @@ fn a_redemption_whose_output_is_lost_names_its_request() {
     assert!(shown.contains("bonus balance   10.00"), "each was credited once: {shown}");
 }
 
+/// A job that repeats while the engine is busy and stops when it is denied treats tails and requests alike.
+#[test]
+fn a_tail_that_is_refused_exits_as_a_request_does() {
+    let server = prepare();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut tails = Vec::new();
+    for _ in 0..24 {
+        let tailing = runtime.block_on(Tailing::start(server.dial(Role::Reporter), Position(1), true));
+        let mut tailing = tailing.expect("the engine runs");
+        runtime.block_on(support::within(tailing.next())).expect("the credential may have so many");
+        tails.push(tailing);
+    }
+    let to = server.scratch().join("backup");
+    let to = to.to_str().expect("temporary folders have plain names");
+    for arguments in [&["tail"][..], &["tail", "--attempts"], &["backup", "--to", to]] {
+        let ran = run(server.scrip(Role::Reporter).args(arguments), b"").exits(3);
+        assert!(ran.err.contains("refused: the engine is busy; try again in "), "{arguments:?}: {ran:?}");
+    }
+    for arguments in [&["tail"][..], &["tail", "--attempts"]] {
+        let ran = run(server.scrip(Role::Gateway).args(arguments), b"").exits(4);
+        assert!(ran.err.contains("are not allowed to do this"), "{arguments:?}: {ran:?}");
+    }
+}
+
 /// For example, nobody can confirm or release a hold without its id.
 #[test]
 fn every_change_whose_output_is_lost_names_its_request() {
@@ -166,7 +192,61 @@ fn every_change_whose_output_is_lost_names_its_request() {
     assert!(!dry.err.contains("--request-id"), "no request was sent: {dry:?}");
 }
 
-/// A lookup before a request is not its outcome: the engine refuses the update of an unknown rule, which uses up the id.
+/// A program that cannot write more than some KiB to any file.
+fn with_full_disk(program: &Command) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg("trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"");
+    command.arg(program.get_program()).args(program.get_args());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+/// The lines that a list did not change are buffered in a temporary file, which is part of the output.
+#[test]
+fn a_list_whose_results_cannot_be_buffered_is_executed_and_names_its_request() {
+    let server = prepare();
+    let list = |name: &str, lines: &mut dyn Iterator<Item = String>| {
+        let path = server.scratch().join(name);
+        fs::write(&path, lines.map(|line| line + "\n").collect::<String>()).expect("written");
+        path.to_str().expect("temporary folders have plain names").to_owned()
+    };
+    let codes = || (0..3_000).map(|n| format!("DUP-{n}"));
+    let twice = list("twice.txt", &mut codes().chain(codes()));
+    // Two parts; only the second has a code of the campaign.
+    let long = list("long.txt", &mut (0..LINES_MAX).map(|n| format!("NONE-{n}")).chain(["A".to_owned()]));
+    for (line, code) in [
+        (format!("campaign create --name Twice --amount 5 {twice}"), 11),
+        (format!("codes add 1 {}", list("more.txt", &mut codes().chain(codes()).map(|code| code + "-MORE"))), 11),
+        (format!("codes archive 1 --file {long}"), 1),
+    ] {
+        let mut command = server.scrip(Role::Operator);
+        let lost = run(&mut with_full_disk(command.args(words(&line)).arg("--json")), b"");
+        assert_eq!((lost.code, lost.out.as_str()), (code, ""), "{line}: {lost:?}");
+        assert!(lost.err.contains("the results cannot be buffered in "), "{line}: {lost:?}");
+        let id = lost.err.split("the same command with --request-id ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        let mut command = server.scrip(Role::Operator);
+        let id = id.unwrap_or_else(|| panic!("{line}: {lost:?}"));
+        let again = run(command.args(words(&line)).args(["--json", "--request-id", id]), b"");
+        assert_eq!(again.code, if code == 11 { 0 } else { code }, "{line}: {again:?}");
+    }
+    let campaigns = operate(&server, &["campaign", "list", "--json"]).exits(0).json();
+    let counts: Vec<_> = campaigns.iter().map(|card| card["codes"].clone()).collect();
+    assert_eq!(counts, [json!(3_005), json!(3_000)], "each request was executed once");
+    let archived = operate(&server, &["codes", "list", "1", "--status", "archived", "--json"]).exits(0).json();
+    assert_eq!(archived.iter().map(|row| &row["code"]).collect::<Vec<_>>(), [&json!("A")]);
+    // A trial sends nothing, so that its results can be refused before anything is executed.
+    let conflicts = list("conflicts.txt", &mut (0..=LINES_MAX).map(|n| format!("DUP-{}", n % 3_000)));
+    let mut command = server.scrip(Role::Operator);
+    let ran = run(&mut with_full_disk(command.args(["codes", "add", "1", "--json", &conflicts])), b"").exits(70);
+    assert!(ran.err.contains("cannot buffer the results in "), "{ran:?}");
+}
+
+/// The engine refuses the update of an unknown rule, which uses up the id: a retry has the same outcome.
 #[test]
 fn an_update_of_an_unknown_rule_is_refused_by_the_engine() {
     let server = prepare();
@@ -177,7 +257,8 @@ fn an_update_of_an_unknown_rule_is_refused_by_the_engine() {
         assert_eq!(refused, "rule 1: refused: there is no such rule\n");
     }
     operate(&server, &["rule", "create", "--name", "Cash", "--add-bonus", "5"]).exits(0);
-    operate(&server, &update).exits(5);
+    let again = operate(&server, &update).exits(1).out;
+    assert_eq!(again, "rule 1: refused: there is no such rule\n");
     assert!(operate(&server, &["rule", "show", "1"]).exits(0).out.contains("Cash"));
 }
 

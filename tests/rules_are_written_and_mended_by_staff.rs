@@ -266,11 +266,50 @@ fn an_update_changes_only_given_settings() {
     done(&server, &["rule", "archive", "1"]);
     let archived = staff(&server, &["rule", "update", "1", "--name", "x"]).exits(1);
     assert_eq!(archived.out, "rule 1: refused: the rule is archived; restore it first\n");
-    // A retry is not another change (Z3).
-    done(&server, &["rule", "create", "--name", "Two", "--add-bonus", "2"]);
+}
+
+/// Z3, U9, U10: an update is what was given, not what the rule was when it was sent: its retry has the same outcome whatever was
+/// changed meanwhile, and changes nothing.
+#[test]
+fn a_retry_of_an_update_is_not_another_change() {
+    let server = prepare();
+    done(&server, &FULL);
+    let mut printed = terms(&server, "1");
+    printed["name"] = json!("From a file");
+    let file = server.scratch().join("rule.json");
+    fs::write(&file, printed.to_string()).expect("written");
+    let path = file.to_str().expect("temporary folders have plain names");
+    for change in [
+        &["--name", "Renamed"][..],
+        &["--add-bonus", "60", "--push-title", "Hello", "--assign-group", "none"],
+        &["--club", "all", "--when", "none", "--no-tags", "--no-push"],
+        &["--file", path],
+    ] {
+        let id = RequestId::now().to_string();
+        let update = [&["rule", "update", "1", "--request-id", &id], change].concat();
+        let first = done(&server, &update);
+        assert_eq!(first.lines().next(), Some("rule 1: updated"));
+        done(&server, &["rule", "deactivate", "1"]);
+        done(&server, &["rule", "update", "1", "--description", &id]);
+        let meanwhile = terms(&server, "1");
+        assert_eq!(done(&server, &update), first, "{change:?}");
+        assert_eq!(terms(&server, "1"), meanwhile, "{change:?}");
+        done(&server, &["rule", "activate", "1"]);
+    }
+    // Another change under the same id is not a retry.
     let id = RequestId::now().to_string();
-    let again = ["rule", "update", "2", "--name", "Second", "--request-id", &id];
-    assert_eq!(done(&server, &again), done(&server, &again));
+    done(&server, &["rule", "update", "1", "--name", "One", "--request-id", &id]);
+    staff(&server, &["rule", "update", "1", "--name", "Two", "--request-id", &id]).exits(5);
+    // A file that was printed before somebody switched the rule off does not switch it on again.
+    done(&server, &["rule", "deactivate", "1"]);
+    let before = terms(&server, "1");
+    let refused = staff(&server, &["rule", "update", "1", "--file", path]).exits(1);
+    assert!(refused.out.starts_with("rule 1: refused: the rule is inactive, and an update does not activate it"), "{refused:?}");
+    assert_eq!(terms(&server, "1"), before);
+    printed["active"] = json!(false);
+    fs::write(&file, printed.to_string()).expect("written");
+    done(&server, &["rule", "update", "1", "--file", path]);
+    assert_eq!(terms(&server, "1"), printed);
 }
 
 /// U7, U9, U11, A32: rules are switched, archived and restored (switched off), and listed by their status and their clubs.

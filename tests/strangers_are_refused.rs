@@ -18,9 +18,9 @@ use scrip_protocol::command::{
     LiftLockouts, LintRule, ListCampaigns, ListClubs, ListCodes, ListCredentials, ListGroups, ListLockouts, ListReaders,
     ListRules, LockoutKind, Note, OnConflict, PaidFor, PaidFrom, PayBonus, RecordPurchase, RecordSession, Refund, RefundBonus,
     RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, RehearseRule, Release, RestoreCampaign, RestoreCodes, RestoreRule,
-    RevokeCredential, RuleTerms, RunId, Secret, ShowCampaign, ShowClient, ShowRule, ShowStatus, SwitchCampaign, SwitchRule, Tail,
-    TakeSnapshot, TopUp, TopUpOutcome, TryCodes, UpdateCampaign, UpdateRule, UsageFilter, WatchAttempts, WhichLockouts,
-    WriteOffBonus,
+    RevokeCredential, RuleChanges, RuleTerms, RunId, Secret, ShowCampaign, ShowClient, ShowRule, ShowStatus, SwitchCampaign,
+    SwitchRule, Tail, TakeSnapshot, TopUp, TopUpOutcome, TryCodes, UpdateCampaign, UpdateRule, UsageFilter, WatchAttempts,
+    WhichLockouts, WriteOffBonus,
 };
 use scrip_protocol::frame::{ALPN, Frame, REFUSAL, REQUEST_BYTES_MAX};
 use scrip_protocol::hello::CloseCode;
@@ -96,7 +96,7 @@ fn request_of(kind: Kind, mark: &str) -> Vec<u8> {
         Kind::RecordSession => request(1, id, &RecordSession { client, club, price: amount, paid_from, note }),
         Kind::RecordPurchase => request(1, id, &RecordPurchase { client, club, price: amount, paid_from, note }),
         Kind::CreateRule => request(1, id, &CreateRule { terms: rule_terms(mark) }),
-        Kind::UpdateRule => request(1, id, &UpdateRule { rule: RuleId(1), terms: rule_terms(mark) }),
+        Kind::UpdateRule => request(1, id, &UpdateRule { rule: RuleId(1), changes: RuleChanges::whole(rule_terms(mark)) }),
         Kind::SwitchRule => request(1, id, &SwitchRule { rule: RuleId(1), active: true }),
         Kind::ArchiveRule => request(1, id, &ArchiveRule { rule: RuleId(1) }),
         Kind::RestoreRule => request(1, id, &RestoreRule { rule: RuleId(1) }),

@@ -369,6 +369,7 @@ fn every_refusal_of_a_sidecar_is_on_the_page() {
         ReadModelError::Batch { .. } => 4,
         ReadModelError::CodeForm { .. } => 5,
     });
+    is_on_page(&TailError::Refused(Refusal::Busy { retry_after_ms: NUMBER as u32 }));
     let errors = [
         TailError::BeyondEnd { next: P },
         TailError::Dropped { first: P },

@@ -5,19 +5,23 @@
 
 mod support;
 
+use std::io::{Seek, SeekFrom, Write};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use scrip_client::{Client, ClientError, ConnectError, NoOutcome};
-use scrip_protocol::command::{Redeem, RedeemOutcome, RegisterClub};
+use scrip_protocol::command::{
+    AddCodes, AddCodesOutcome, ArchiveCodes, ArchiveCodesOutcome, CodesReport, LINES_MAX, LineVerdict, Redeem, RedeemOutcome,
+    RegisterClub, RestoreCodes, RestoreCodesOutcome, SkippedLine, Terms, UpdateCampaign, UpdateCampaignOutcome,
+};
 use scrip_protocol::hello::CloseCode;
-use scrip_protocol::{ClientId, ClubId, Refusal, RequestId, Role};
+use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Refusal, RequestId, Role};
 use serde_json::{Value, json};
-use support::fake::Response::{Half, Nonsense, Nothing, Outcome, Refused};
+use support::fake::Response::{Encoded, Half, Nonsense, Nothing, Outcome, Refused};
 use support::fake::Session::{Answers, OtherAuthority, OtherProtocol, ReadsLater, Stays, TurnsAway};
-use support::fake::{FakeEngine, Response, Session};
-use support::{DEADLINE, Ran, run, scrip};
+use support::fake::{FakeEngine, Response, Session, encoded};
+use support::{DEADLINE, FileLimit, Ran, run, scrip};
 use tokio::sync::Notify;
 
 const SPENT: RedeemOutcome = RedeemOutcome::CodeExhausted;
@@ -80,7 +84,7 @@ fn is_unknown(what: &str, ended: &Result<RedeemOutcome, ClientError>) -> Option<
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reconnect_that_fails_for_good_leaves_it_unknown() {
     let turned_away = [CloseCode::Unauthenticated, CloseCode::Revoked, CloseCode::HelloExpected].map(TurnsAway);
-    for failing in turned_away.into_iter().chain([OtherAuthority, OtherProtocol]) {
+    for failing in turned_away.into_iter().chain([OtherProtocol]) {
         for first in [lost(), Answers(vec![Half], CloseCode::ShuttingDown), Answers(vec![Nothing], CloseCode::JournalFailed)] {
             let what = format!("{first:?}, {failing:?}");
             let (ended, _) = called(vec![first, failing.clone()], DEADLINE, false).await;
@@ -93,6 +97,50 @@ async fn a_reconnect_that_fails_for_good_leaves_it_unknown() {
         let cause = is_unknown(code.word(), &ended);
         assert!(matches!(&cause, Some(NoOutcome::Connect(ConnectError::Closed { code: why, .. })) if *why == code), "{cause:?}");
     }
+}
+
+/// A client that was welcome before tries again after errors that can pass, for as long as its calls have time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_handshake_does_not_end_a_client_that_was_welcome() {
+    let (ended, sent) = called(vec![lost(), OtherAuthority, Stays(vec![Outcome(SPENT)])], DEADLINE, false).await;
+    assert_eq!((ended.expect("an outcome"), sent), (SPENT, 2));
+    let script = [lost()].into_iter().chain(vec![OtherAuthority; 50]).collect();
+    let (ended, _) = called(script, Duration::from_millis(500), false).await;
+    let cause = is_unknown("no handshake succeeds", &ended);
+    assert!(matches!(cause, Some(NoOutcome::Connect(ConnectError::Handshake { .. }))), "{cause:?}");
+}
+
+/// Set in the process that runs a test with few file descriptors.
+const FEW_FILES: &str = "SCRIP_TEST_FEW_FILES";
+
+#[test]
+fn a_lack_of_sockets_does_not_end_a_client_that_was_welcome() {
+    if std::env::var_os(FEW_FILES).is_none() {
+        let mut again = Command::new(std::env::current_exe().expect("it has a path"));
+        again.args(["--exact", "a_lack_of_sockets_does_not_end_a_client_that_was_welcome"]).env(FEW_FILES, "");
+        run(&mut FileLimit { soft: 256, hard: None }.wrap(&again), b"").exits(0);
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let engine = FakeEngine::start(vec![Answers(vec![], CloseCode::ShuttingDown), Stays(vec![Outcome(SPENT)])]);
+        let client = Client::connect(engine.dial()).await.expect("the first connection is welcomed");
+        let mut held = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            held.push(file);
+        }
+        let began = Instant::now();
+        loop {
+            match client.call_within(Duration::from_millis(100), RequestId::now(), &redemption()).await {
+                Err(ClientError::Connect(ConnectError::Socket(_))) => break,
+                // It was given to the connection that was being closed.
+                Err(ClientError::Connect(_) | ClientError::Unknown { .. }) => assert!(began.elapsed() < DEADLINE),
+                other => panic!("{other:?}"),
+            }
+        }
+        drop(held);
+        assert_eq!(client.redeem(RequestId::now(), &redemption()).await.expect("an outcome"), SPENT);
+    });
 }
 
 /// If nothing was written, the outcome is known.
@@ -313,7 +361,7 @@ fn reports_unknown(ran: &Ran, is_json: bool) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_names_a_request_with_an_unknown_outcome() {
     for arguments in [&[][..], &["--json"]] {
-        for after in [TurnsAway(CloseCode::Unauthenticated), OtherAuthority, Stays(vec![Refused(Refusal::Revoked)])] {
+        for after in [TurnsAway(CloseCode::Unauthenticated), OtherProtocol, Stays(vec![Refused(Refusal::Revoked)])] {
             reports_unknown(&redeemed(vec![lost(), after], arguments), !arguments.is_empty());
         }
         reports_unknown(&redeemed(vec![Stays(vec![Nonsense])], arguments), !arguments.is_empty());
@@ -351,6 +399,90 @@ async fn a_request_whose_id_is_given_has_an_outcome_or_is_unknown() {
     assert_eq!(reports_unknown(&given(program(&engine).env_remove("SCRIP_TOKEN")), true), id);
     let gone = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port that nobody has");
     assert_eq!(reports_unknown(&given(program(&engine).env("SCRIP_SERVER", gone.to_string())), true), id);
+}
+
+/// A list of two parts, the second longer than what is read ahead.
+fn long_list(engine: &FakeEngine) -> std::path::PathBuf {
+    let path = engine.folder.dir().join("long.txt");
+    let lines = (1..=LINES_MAX + 2_000).map(|n| format!("LONG-CODE-{n}\n")).collect::<String>();
+    std::fs::write(&path, lines).expect("written");
+    path
+}
+
+fn added(added: u32) -> Vec<u8> {
+    encoded::<AddCodes>(&AddCodesOutcome::Added(CodesReport { added, skipped: Vec::new() }))
+}
+
+/// After its first part was executed, a list that becomes unreadable is neither executed nor refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_becomes_unreadable_after_a_part_was_sent_is_unknown() {
+    let archived = encoded::<ArchiveCodes>(&ArchiveCodesOutcome::Archived { codes: 9, skipped: Vec::new() });
+    let restored = encoded::<RestoreCodes>(&RestoreCodesOutcome::Restored { codes: 9, skipped: Vec::new() });
+    let first = LINES_MAX as u32;
+    for (arguments, tried, sent, so_far) in [
+        (&["codes", "archive", "7", "--file"][..], Vec::new(), archived, "9 codes archived before the error"),
+        (&["codes", "restore", "7", "--file"], Vec::new(), restored, "9 codes restored before the error"),
+        (&["codes", "add", "7"], vec![added(first), added(2_000)], added(first), "the list was added up to line 65536"),
+    ] {
+        let allowed = Arc::new(Notify::new());
+        let later = Response::Later(allowed.clone(), sent);
+        let tried_parts = tried.len();
+        let responses = tried.into_iter().map(Encoded).chain([later]).collect();
+        let engine = FakeEngine::start(vec![Stays(responses)]);
+        let list = long_list(&engine);
+        let mut command = program(&engine);
+        command.args(arguments).arg(&list).arg("--json");
+        let running = tokio::task::spawn_blocking(move || run(&mut command, b""));
+        let read = async {
+            while engine.requests().len() <= tried_parts {
+                tokio::task::yield_now().await;
+            }
+        };
+        support::within(read).await;
+        let mut file = std::fs::File::options().write(true).open(&list).expect("it exists");
+        file.seek(SeekFrom::End(-2)).and_then(|_| file.write_all(b"\xfc")).expect("it is writable");
+        allowed.notify_one();
+        let ran = running.await.expect("it does not panic");
+        reports_unknown(&ran, true);
+        assert!(ran.err.contains(so_far) && ran.err.contains("this is not UTF-8"), "{ran:#?}");
+    }
+}
+
+/// For ids of an earlier version, the engine answers a different request under the same id with the first outcome.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retried_list_whose_first_part_was_added_is_continued() {
+    let held = SkippedLine { line: 65_537, code: "LONG-CODE-65537".into(), why: LineVerdict::HeldBy(CampaignId(8)) };
+    let conflicts = encoded::<AddCodes>(&AddCodesOutcome::Conflicts(vec![held.clone()]));
+    let tried = encoded::<AddCodes>(&AddCodesOutcome::Added(CodesReport { added: 1_999, skipped: vec![held] }));
+    let first = LINES_MAX as u32;
+    let responses = vec![added(first), tried, added(first), added(first), conflicts].into_iter().map(Encoded).collect();
+    let engine = FakeEngine::start(vec![Stays(responses)]);
+    let list = long_list(&engine);
+    let id = RequestId::now();
+    let mut command = program(&engine);
+    command.args(["codes", "add", "7", "--on-conflict", "reject", "--json", "--request-id", &id.to_string()]).arg(list);
+    let ran = tokio::task::block_in_place(|| run(&mut command, b"")).exits(1);
+    let refused = &ran.json()[0];
+    assert_eq!(refused["outcome"]["conflicts"][0]["line"], json!(65_537), "{refused}");
+    assert_eq!((&refused["stopped_after"]["line"], &refused["stopped_after"]["campaign"]), (&json!(LINES_MAX), &json!(7)));
+    assert_eq!(engine.requests()[2..], [id.of_part(0), id.of_part(0), id.of_part(1)]);
+}
+
+/// What a command shows after its outcome does not decide how it ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_whose_campaign_cannot_be_shown_is_done() {
+    let updated = || Encoded(encoded::<UpdateCampaign>(&UpdateCampaignOutcome::Updated(Terms::new("Spring", Money(500)))));
+    for script in [
+        vec![Answers(vec![updated()], CloseCode::ShuttingDown), TurnsAway(CloseCode::Revoked)],
+        vec![Stays(vec![updated(), busy(1)])],
+    ] {
+        let engine = FakeEngine::start(script);
+        let mut command = program(&engine);
+        command.args(["campaign", "update", "7", "--amount", "5"]);
+        let ran = tokio::task::block_in_place(|| run(&mut command, b"")).exits(0);
+        assert_eq!(ran.out, "campaign 7: updated\n");
+        assert!(ran.err.contains("scrip: the campaign cannot be shown: "), "{ran:#?}");
+    }
 }
 
 /// Every command that takes an id conforms: the same list is derived from `--help`.

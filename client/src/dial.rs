@@ -126,7 +126,15 @@ impl ConnectError {
         }
     }
 
-    /// The error for the end of a connection to an address.
+    /// Whether trying again may help a caller that was welcome before. Then a lack of sockets passes, and so does a handshake that
+    /// failed, for example because one of the two clocks is wrong.
+    pub fn is_passing_on_reconnect(&self) -> bool {
+        let is_of_the_moment =
+            matches!(self, ConnectError::Socket(_) | ConnectError::Handshake { .. } | ConnectError::Certificate(_));
+        is_of_the_moment || self.is_passing()
+    }
+
+    /// What the end of a connection to an address means.
     pub fn of(error: &ConnectionError, address: SocketAddr) -> ConnectError {
         /// TLS alert 120 (RFC 7301), as QUIC carries it (RFC 9001, section 4.8).
         const NO_APPLICATION_PROTOCOL: u64 = 0x100 + 120;

@@ -116,10 +116,11 @@ impl Calls {
         table.unsent_from = 0;
     }
 
-    /// Records why the connection was lost. Returns whether to retry; if not, every call ends with the error.
+    /// Notes why the connection was lost. Returns whether to try again; if not, every call ends with the error. As the first
+    /// connection was welcome, only an error that cannot pass ends the client.
     fn lose(&self, error: ConnectError) -> bool {
         let mut table = self.table.lock();
-        table.over |= !error.is_passing();
+        table.over |= !error.is_passing_on_reconnect();
         if table.over {
             for (correlation, waiting) in std::mem::take(&mut table.waiting) {
                 let reply = Reply { frame: Err(error.clone()), sent: table.sent(correlation) };
@@ -394,6 +395,31 @@ mod tests {
         calls.retry_unanswered();
         assert_eq!(calls.table.lock().take_unsent(), [numbered(third, b"third"), numbered(fifth, b"fifth")].concat());
         assert_eq!([calls.give_up(third).0, calls.give_up(fifth).0], [Sent::Again, Sent::Once]);
+    }
+
+    /// What kept a client from reconnecting may be over a second later.
+    #[test]
+    fn only_an_error_that_cannot_pass_ends_a_client() {
+        let closed = |code| ConnectError::Closed { code, reason: String::new() };
+        let handshake = ConnectError::Handshake { address: ([127, 0, 0, 1], 1).into(), cause: String::new() };
+        let passing = [
+            ConnectError::Socket(String::new()),
+            ConnectError::Certificate("it has expired, or is not valid yet"),
+            handshake,
+            ConnectError::Lost(String::new()),
+            closed(CloseCode::ShuttingDown),
+        ];
+        let calls = Calls::default();
+        let (_, mut reply) = add(&calls, b"first");
+        for error in passing {
+            assert!(calls.lose(error.clone()), "{error}");
+            assert!(reply.try_recv().is_err(), "{error}");
+        }
+        for code in [CloseCode::Unauthenticated, CloseCode::Revoked, CloseCode::MalformedPayload] {
+            assert!(!Calls::default().lose(closed(code)), "{code:?}");
+        }
+        assert!(!calls.lose(ConnectError::Protocol));
+        assert!(matches!(reply.try_recv(), Ok(Reply { frame: Err(ConnectError::Protocol), .. })));
     }
 
     #[test]

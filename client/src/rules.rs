@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::{Client, ClientError};
 use scrip_protocol::command::{
     ArchiveRule, ArchiveRuleOutcome, CreateRule, CreateRuleOutcome, LintRule, LintRuleOutcome, ListRules, ListRulesOutcome,
-    RehearseRule, RehearseRuleOutcome, RestoreRule, RestoreRuleOutcome, RuleTerms, ShowRule, ShowRuleOutcome, SwitchRule,
-    SwitchRuleOutcome, UpdateRule, UpdateRuleOutcome,
+    RehearseRule, RehearseRuleOutcome, RestoreRule, RestoreRuleOutcome, RuleChanges, RuleTerms, ShowRule, ShowRuleOutcome,
+    SwitchRule, SwitchRuleOutcome, UpdateRule, UpdateRuleOutcome,
 };
 use scrip_protocol::ids::{RequestId, RuleId};
 
@@ -49,7 +49,7 @@ impl Client {
         self.call(request, &CreateRule { terms }).await
     }
 
-    /// Replaces a rule's terms.
+    /// Changes a rule. [`RuleChanges::whole`] replaces every part of it.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -57,9 +57,9 @@ impl Client {
         &self,
         request: RequestId,
         rule: RuleId,
-        terms: RuleTerms,
+        changes: RuleChanges,
     ) -> Result<UpdateRuleOutcome, ClientError> {
-        self.call(request, &UpdateRule { rule, terms }).await
+        self.call(request, &UpdateRule { rule, changes }).await
     }
 
     /// Switches a rule on or off.

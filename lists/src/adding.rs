@@ -171,7 +171,7 @@ impl Adding<'_> {
         if trial.refused.is_none() {
             notify(Step::Recognised { codes: trial.codes, last_line: trial.last_line });
         }
-        match self.predicted(&mut trial)? {
+        match self.predicted(&mut trial) {
             None if self.dry_run => Ok(Added::WouldBe { counts: trial.counts, skipped: trial.skipped }),
             None => self.send(Some(&trial), notify).await,
             // The trial judges by the current state. Under a given id the engine may have an earlier outcome.
@@ -188,17 +188,17 @@ impl Adding<'_> {
     }
 
     /// What the engine would refuse.
-    fn predicted(&self, trial: &mut Trial) -> Result<Option<NotAdded>, AddError> {
+    fn predicted(&self, trial: &mut Trial) -> Option<NotAdded> {
         if let Some(outcome) = &trial.refused {
-            return Ok(Some(NotAdded::other(outcome)));
+            return Some(NotAdded::other(outcome));
         }
         if self.on_conflict == OnConflict::Reject && trial.conflicts.number() > 0 {
-            return Ok(Some(NotAdded::Lines(std::mem::replace(&mut trial.conflicts, Skipped::new(false)?))));
+            return Some(NotAdded::Lines(std::mem::replace(&mut trial.conflicts, Skipped::new(false))));
         }
         if let Some(limit) = trial.too_many {
-            return Ok(Some(NotAdded::TooMany(limit)));
+            return Some(NotAdded::TooMany(limit));
         }
-        Ok((trial.counts.recognised == 0).then(|| NotAdded::other(&AddCodesOutcome::CodesMissing)))
+        (trial.counts.recognised == 0).then(|| NotAdded::other(&AddCodesOutcome::CodesMissing))
     }
 
     /// Whether the engine already has an outcome for the list's first part under this id. If so, its outcomes decide, whatever
@@ -223,7 +223,9 @@ impl Adding<'_> {
         let refused =
             AddCodes { campaign: CampaignId(0), lines: CodeTexts::default(), first_line: 1, on_conflict: OnConflict::Reject };
         match self.client.add_codes(self.request.of_part(0), &refused).await {
-            Ok(_) => Ok(true),
+            Ok(AddCodesOutcome::UnknownCampaign) => Ok(true),
+            // Ids from before the engine compared bodies: this is the outcome of the part itself.
+            Ok(_) => Ok(false),
             Err(error) if is_reused(&error) => Ok(false),
             Err(error) => Err(error),
         }
@@ -279,11 +281,11 @@ impl Adding<'_> {
                 return Ok(Some(NotAdded::before()));
             }
             match sent? {
-                Sent::Added(campaign, report) => done.take(campaign, &part, report, trial)?,
-                Sent::Nothing(lines) => done.pass(&part, lines, trial)?,
+                Sent::Added(campaign, report) => done.take(campaign, &part, report, trial),
+                Sent::Nothing(lines) => done.pass(&part, lines, trial),
                 Sent::Conflicts(lines) => {
-                    let mut conflicts = Skipped::new(self.keeps_all)?;
-                    lines.into_iter().try_for_each(|skip| conflicts.push(skip))?;
+                    let mut conflicts = Skipped::new(self.keeps_all);
+                    lines.into_iter().for_each(|skip| conflicts.push(skip));
                     return Ok(Some(NotAdded::Lines(conflicts)));
                 }
                 Sent::Refused(why) => return Ok(Some(why)),
@@ -332,7 +334,9 @@ fn is_reused(error: &ClientError) -> bool {
 
 impl Done {
     fn new(campaign: Option<CampaignId>, keeps_all: bool) -> io::Result<Done> {
-        Ok(Done { campaign, counts: Counts::default(), skipped: Skipped::new(keeps_all)?, to_line: None })
+        let mut skipped = Skipped::new(keeps_all);
+        skipped.ensure_buffered()?;
+        Ok(Done { campaign, counts: Counts::default(), skipped, to_line: None })
     }
 
     /// What was added, if anything was.
@@ -341,28 +345,27 @@ impl Done {
     }
 
     /// Counts a part that was added.
-    fn take(&mut self, campaign: CampaignId, part: &Part, report: CodesReport, trial: Option<&Trial>) -> io::Result<()> {
+    fn take(&mut self, campaign: CampaignId, part: &Part, report: CodesReport, trial: Option<&Trial>) {
         self.campaign = Some(campaign);
         self.to_line = Some(part.last_line());
         self.counts.add(u64::from(report.added));
         for skip in report.skipped {
-            self.skip(part, skip, trial)?;
+            self.skip(part, skip, trial);
         }
-        Ok(())
     }
 
     /// Counts a part none of whose codes can be added.
-    fn pass(&mut self, part: &Part, lines: Vec<SkippedLine>, trial: Option<&Trial>) -> io::Result<()> {
-        lines.into_iter().try_for_each(|skip| self.skip(part, skip, trial))
+    fn pass(&mut self, part: &Part, lines: Vec<SkippedLine>, trial: Option<&Trial>) {
+        lines.into_iter().for_each(|skip| self.skip(part, skip, trial));
     }
 
-    fn skip(&mut self, part: &Part, skip: SkippedLine, trial: Option<&Trial>) -> io::Result<()> {
+    fn skip(&mut self, part: &Part, skip: SkippedLine, trial: Option<&Trial>) {
         let skip = match trial {
             Some(trial) => trial.of_list(part, skip),
             None => skip,
         };
         self.counts.skip(skip.why);
-        self.skipped.push(skip)
+        self.skipped.push(skip);
     }
 }
 

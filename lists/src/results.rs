@@ -60,17 +60,28 @@ impl Counts {
 pub struct Skipped {
     number: u64,
     first: Vec<SkippedLine>,
-    all: Option<BufWriter<File>>,
+    /// The temporary file with all lines, if they are kept, or why they could not be buffered. Such an error never stops a
+    /// request that was begun.
+    all: Option<io::Result<BufWriter<File>>>,
 }
 
 impl Skipped {
-    /// No lines yet. `keeps_all` says whether to keep more lines than the first.
+    /// No lines yet. `keeps_all` sets whether to keep more lines than the first.
+    pub fn new(keeps_all: bool) -> Skipped {
+        let all = keeps_all.then(|| tempfile::tempfile().map(BufWriter::new));
+        Skipped { number: 0, first: Vec::new(), all }
+    }
+
+    /// Checks that all lines so far are buffered. To be called before anything is sent.
     ///
     /// # Errors
-    /// When no temporary file can be created.
-    pub fn new(keeps_all: bool) -> io::Result<Skipped> {
-        let all = if keeps_all { Some(BufWriter::new(tempfile::tempfile()?)) } else { None };
-        Ok(Skipped { number: 0, first: Vec::new(), all })
+    /// When the temporary file cannot be created or written.
+    pub fn ensure_buffered(&mut self) -> io::Result<()> {
+        match &mut self.all {
+            Some(Ok(all)) => all.flush(),
+            Some(Err(error)) => Err(io::Error::new(error.kind(), error.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// How many lines there are.
@@ -83,31 +94,27 @@ impl Skipped {
         &self.first
     }
 
-    /// Adds a line.
-    ///
-    /// # Errors
-    /// When the temporary file cannot be written.
-    pub fn push(&mut self, skip: SkippedLine) -> io::Result<()> {
-        if let Some(all) = &mut self.all {
-            if self.number > 0 {
-                all.write_all(b",")?;
+    /// Adds a line. If the temporary file cannot be written, [`Skipped::into_json_items`] returns the error.
+    pub fn push(&mut self, skip: SkippedLine) {
+        if let Some(Ok(all)) = &mut self.all {
+            let separated = if self.number > 0 { all.write_all(b",") } else { Ok(()) };
+            if let Err(error) = separated.and_then(|()| Ok(serde_json::to_writer(all, &skip)?)) {
+                self.all = Some(Err(error));
             }
-            serde_json::to_writer(&mut *all, &skip)?;
         }
         self.number += 1;
         if self.first.len() < FIRST_SKIPPED {
             self.first.push(skip);
         }
-        Ok(())
     }
 
     /// A file with all lines as JSON objects with commas between them, read from its beginning; empty unless all were kept.
     ///
     /// # Errors
-    /// When the temporary file cannot be written.
+    /// When the temporary file could not be created or written.
     pub fn into_json_items(self) -> io::Result<File> {
         let mut all = match self.all {
-            Some(all) => all.into_inner().map_err(io::IntoInnerError::into_error)?,
+            Some(all) => all?.into_inner().map_err(io::IntoInnerError::into_error)?,
             None => tempfile::tempfile()?,
         };
         all.rewind()?;

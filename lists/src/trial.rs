@@ -6,6 +6,7 @@
 //! to [`CODES_MAX`] codes, and a hash of each part, to notice if the file changes before it is sent.
 
 use std::collections::HashMap;
+use std::env::temp_dir;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
@@ -38,8 +39,8 @@ pub enum AddError {
     /// The engine compares codes in a form that this program does not know.
     #[error(transparent)]
     CodeForm(#[from] UnknownForm),
-    /// The temporary file with the results cannot be written.
-    #[error("the temporary file with the results: {0}")]
+    /// The temporary file for the results cannot be created or written. Nothing was sent.
+    #[error("cannot buffer the results in {dir}: {0}", dir = temp_dir().display())]
     Results(#[from] io::Error),
 }
 
@@ -114,8 +115,8 @@ impl Trial {
         let mut trial = Trial {
             parts: Vec::new(),
             counts: Counts::default(),
-            skipped: Skipped::new(keeps_all)?,
-            conflicts: Skipped::new(keeps_all)?,
+            skipped: Skipped::new(keeps_all),
+            conflicts: Skipped::new(keeps_all),
             too_many: None,
             refused: None,
             refuses_first: false,
@@ -146,6 +147,8 @@ impl Trial {
                 trial.refuses_first = trial.refused.is_some() || trial.too_many.is_some() || has_conflicts || makes_no_campaign;
             }
         }
+        trial.skipped.ensure_buffered()?;
+        trial.conflicts.ensure_buffered()?;
         Ok(Some(trial))
     }
 
@@ -173,7 +176,7 @@ impl Trial {
             outcome = client.try_codes(&query(0, OnConflict::Skip)).await?;
         }
         match outcome {
-            AddCodesOutcome::Added(report) => self.take(part, report)?,
+            AddCodesOutcome::Added(report) => self.take(part, report),
             AddCodesOutcome::TooManyCodes(limit) => {
                 let fresh = self.remember(part);
                 self.counts.add(u64::from(limit.would_add).min(fresh));
@@ -183,12 +186,12 @@ impl Trial {
                 if on_conflict == OnConflict::Reject
                     && let AddCodesOutcome::Conflicts(lines) = client.try_codes(&query(0, OnConflict::Reject)).await?
                 {
-                    lines.into_iter().try_for_each(|skip| self.conflicts.push(skip))?;
+                    lines.into_iter().for_each(|skip| self.conflicts.push(skip));
                 }
             }
             AddCodesOutcome::CodesMissing => {}
             // None of its codes can be added, and alone it would not create a campaign.
-            AddCodesOutcome::Conflicts(skipped) => self.take(part, CodesReport { added: 0, skipped })?,
+            AddCodesOutcome::Conflicts(skipped) => self.take(part, CodesReport { added: 0, skipped }),
             AddCodesOutcome::UnknownCampaign | AddCodesOutcome::CampaignArchived | AddCodesOutcome::TooManyLines => {
                 self.remember(part);
                 self.refused = Some(outcome);
@@ -197,7 +200,7 @@ impl Trial {
         Ok(())
     }
 
-    fn take(&mut self, part: &Part, report: CodesReport) -> Result<(), AddError> {
+    fn take(&mut self, part: &Part, report: CodesReport) {
         let mut skipped = report.skipped.into_iter().peekable();
         for (number, text) in (part.first_line..).zip(part.lines.iter()) {
             let hash = hash_of(text, self.form);
@@ -213,15 +216,14 @@ impl Trial {
             };
             self.counts.skip(skip.why);
             if matches!(skip.why, LineVerdict::Invalid(_) | LineVerdict::HeldBy(_)) {
-                self.conflicts.push(skip.clone())?;
+                self.conflicts.push(skip.clone());
             }
-            self.skipped.push(skip)?;
+            self.skipped.push(skip);
         }
         let limit =
             self.too_many.or(self.limit.filter(|limit| u64::from(limit.current) + self.counts.added > u64::from(limit.limit)));
         let would_add = u32::try_from(self.counts.added).unwrap_or(u32::MAX);
         self.too_many = limit.map(|limit| CodeLimit { would_add, ..limit });
-        Ok(())
     }
 
     /// Remembers the codes of a part. Returns how many of them no earlier part has.

@@ -451,10 +451,14 @@ fn check_kind(kind: Kind) {
             check(CreateRule { terms: rule_terms() }, outcomes);
         }
         Kind::UpdateRule => {
-            let refused = [UpdateRuleOutcome::UnknownRule, UpdateRuleOutcome::RuleArchived];
+            let refused = [UpdateRuleOutcome::UnknownRule, UpdateRuleOutcome::RuleArchived, UpdateRuleOutcome::RuleInactive];
             let mut outcomes = vec![UpdateRuleOutcome::Updated { lint: lint() }];
             outcomes.extend(refused.into_iter().chain(invalid_rules().into_iter().map(UpdateRuleOutcome::InvalidRule)));
-            check(UpdateRule { rule: RULE, terms: rule_terms() }, outcomes);
+            let push = Some(PushChange::Replace { title: Some("Hi".into()), body: None });
+            let some = ActionChanges::Some { bonus: Some(None), assigned: Some(vec![GroupId(2)]), unassigned: None, push };
+            let changes = RuleChanges { actions: Some(some), ..RuleChanges::whole(rule_terms()) };
+            check(UpdateRule { rule: RULE, changes }, outcomes.clone());
+            check(UpdateRule { rule: RULE, changes: RuleChanges::whole(rule_terms()) }, outcomes);
         }
         Kind::SwitchRule => check(
             SwitchRule { rule: RULE, active: true },

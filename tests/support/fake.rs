@@ -13,7 +13,7 @@ use scrip_engine::folder::{Config, Folder};
 use scrip_protocol::command::{Redeem, RedeemOutcome};
 use scrip_protocol::frame::{ALPN, Frame, FrameBuffer, HELLO, REFUSAL, REQUEST_BYTES_MAX, push_bytes, push_value};
 use scrip_protocol::hello::{CloseCode, Welcome};
-use scrip_protocol::{Command, CredentialId, Position, Refusal, RequestId, Role, Settings, unix_time_ms};
+use scrip_protocol::{Command, CredentialId, Position, Refusal, RequestId, Role, Settings, unix_time_ms, wire};
 use scrip_transport::tls;
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -51,6 +51,17 @@ pub(crate) enum Response {
     Refused(Refusal),
     /// The outcome of a redemption.
     Outcome(RedeemOutcome),
+    /// The outcome of any command, encoded.
+    Encoded(Vec<u8>),
+    /// The same, once the test allows it.
+    Later(Arc<Notify>, Vec<u8>),
+}
+
+/// The bytes of an outcome.
+pub(crate) fn encoded<C: Command>(outcome: &C::Outcome) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    wire::encode(outcome, &mut bytes);
+    bytes
 }
 
 /// The engine, and the data folder of the organisation whose certificates it uses.
@@ -153,7 +164,7 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Sessi
         };
         let Ok((mut send, mut receive)) = connection.accept_bi().await else { continue };
         let (mut frames, mut piece) = (FrameBuffer::default(), vec![0; 64 << 10]);
-        let is_in_halves = responses.last().is_none_or(|last| matches!(last, Response::Half));
+        let is_awaited = responses.last().is_none_or(|last| matches!(last, Response::Half | Response::Encoded(_)));
         let mut responses = responses.into_iter();
         let mut is_welcome = false;
         loop {
@@ -165,7 +176,11 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Sessi
                         let request = frame.request().expect("a request");
                         requests.lock().expect("no holder panics").push(request.request.unwrap_or(RequestId(0)));
                         // A request beyond the script is read without a reply.
-                        answer(&frame, responses.next().unwrap_or(Response::Nothing), &mut reply);
+                        let response = responses.next().unwrap_or(Response::Nothing);
+                        if let Response::Later(allowed, _) = &response {
+                            allowed.notified().await;
+                        }
+                        answer(&frame, response, &mut reply);
                     }
                 }
                 is_welcome = true;
@@ -187,7 +202,7 @@ async fn serve(endpoint: Endpoint, configs: [ServerConfig; 3], script: Vec<Sessi
         }
         if let Some(code) = code {
             // The last reply must arrive first: the close would overtake it.
-            if is_in_halves {
+            if is_awaited {
                 let _ = send.finish();
                 let _ = send.stopped().await;
             }
@@ -216,6 +231,7 @@ fn answer(frame: &Frame<'_>, response: Response, reply: &mut Vec<u8>) {
         Response::Nonsense => push_bytes(reply, redeem, frame.correlation, b"?"),
         Response::Refused(refusal) => push_value(reply, REFUSAL, frame.correlation, &refusal),
         Response::Outcome(outcome) => push_value(reply, redeem, frame.correlation, &outcome),
+        Response::Encoded(bytes) | Response::Later(_, bytes) => push_bytes(reply, frame.kind, frame.correlation, &bytes),
         Response::Half => {
             push_value(reply, redeem, frame.correlation, &RedeemOutcome::UnknownCode);
             reply.truncate(reply.len() / 2);

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::command::{InvalidTags, Lint, NAME_BYTES_MAX};
+use crate::command::{InvalidTags, Lint, NAME_BYTES_MAX, RuleChanges};
 use crate::ids::{ClubId, GroupId, RuleId};
 use crate::problem::TextProblem;
 use crate::record::Stamp;
@@ -178,13 +178,13 @@ pub enum CreateRuleOutcome {
     InvalidRule(InvalidRule) = 1,
 }
 
-/// The request to replace a rule's terms (U10). The change applies to later top-ups.
+/// The request to change a rule (U10). The changes apply to the next top-up.
 #[wire_format(serde::Deserialize)]
 pub struct UpdateRule {
     /// The rule.
     pub rule: RuleId,
-    /// Its new terms.
-    pub terms: RuleTerms,
+    /// The changes.
+    pub changes: RuleChanges,
 }
 
 /// The answer to [`UpdateRule`], in order of precedence.
@@ -203,6 +203,8 @@ pub enum UpdateRuleOutcome {
     RuleArchived = 2,
     /// The rule is invalid. Nothing is changed.
     InvalidRule(InvalidRule) = 3,
+    /// The rule is switched off, and the changes have it switched on. Nothing is changed.
+    RuleInactive = 4,
 }
 
 /// The request to switch a rule on or off (U9).
@@ -349,6 +351,8 @@ impl fmt::Display for InvalidRule {
 
 const UNKNOWN_RULE: &str = "refused: there is no such rule";
 const RULE_ARCHIVED: &str = "refused: the rule is archived; restore it first";
+const RULE_INACTIVE: &str =
+    "refused: the rule is inactive, and an update does not activate it; activate it first, or update it as inactive";
 
 impl fmt::Display for CreateRuleOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -366,6 +370,7 @@ impl fmt::Display for UpdateRuleOutcome {
             UpdateRuleOutcome::UnknownRule => f.write_str(UNKNOWN_RULE),
             UpdateRuleOutcome::RuleArchived => f.write_str(RULE_ARCHIVED),
             UpdateRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
+            UpdateRuleOutcome::RuleInactive => f.write_str(RULE_INACTIVE),
         }
     }
 }

@@ -5,7 +5,7 @@ mod show;
 mod terms;
 
 use clap::{Args, Subcommand};
-use scrip_client::Client;
+use scrip_client::{Client, ClientError};
 use scrip_lists::Target;
 use scrip_protocol::CampaignId;
 use scrip_protocol::command::{ArchiveCampaignOutcome, SwitchCampaignOutcome, UpdateCampaign, UpdateCampaignOutcome};
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::lists::adding::Addition;
 use super::lists::{CodeList, Conflict};
-use crate::exit::Exit;
+use crate::exit::{Exit, words_of};
 use crate::print;
 use crate::reach::{Reach, RequestArgs};
 pub(super) use show::club_names;
@@ -135,7 +135,7 @@ impl Create {
         let addition = Addition {
             reach: &self.reach,
             request_args: &self.request_args,
-            source: self.codes.source()?,
+            source: self.codes.source().map_err(|error| self.reach.unsent(&self.request_args, error))?,
             on_conflict: self.on_conflict,
             target: Target::New(Box::new(self.terms.into())),
             dry_run: false,
@@ -151,8 +151,11 @@ impl Update {
             let why = "nothing to change: give a new term, such as --amount 10 or --ends none\n";
             clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit();
         }
-        let call = async |client: &Client, request| client.update_campaign(request, &changes).await;
-        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
+        let call = async |client: &Client, request| {
+            let outcome = client.update_campaign(request, &changes).await?;
+            Ok::<_, ClientError>((client.clone(), outcome))
+        };
+        let (request, (client, outcome)) = self.reach.change(&self.request_args, call).await?;
         if self.reach.json {
             print::json(&json!({ "request": request, "outcome": outcome }));
         } else {
@@ -160,7 +163,13 @@ impl Update {
         }
         match outcome {
             UpdateCampaignOutcome::Updated(_) if self.reach.json => Ok(Exit::Done),
-            UpdateCampaignOutcome::Updated(_) => show::show(&self.reach, self.campaign).await,
+            UpdateCampaignOutcome::Updated(_) => {
+                // The update is done, so a failed lookup does not fail the command.
+                if let Err(error) = show::show_by(&client, &self.reach, self.campaign).await {
+                    print::complain(&format!("scrip: the campaign cannot be shown: {}", words_of(&error)));
+                }
+                Ok(Exit::Done)
+            }
             UpdateCampaignOutcome::UnknownCampaign | UpdateCampaignOutcome::InvalidTerms(_) => Ok(Exit::Refused),
         }
     }

@@ -127,7 +127,11 @@ fn status(card: &CampaignCard) -> &'static str {
 
 /// Shows one campaign.
 pub(super) async fn show(reach: &Reach, campaign: CampaignId) -> anyhow::Result<Exit> {
-    let client = reach.client().await?;
+    show_by(&reach.client().await?, reach, campaign).await
+}
+
+/// Shows one campaign, by a client that is connected already.
+pub(super) async fn show_by(client: &Client, reach: &Reach, campaign: CampaignId) -> anyhow::Result<Exit> {
     let outcome = client.show_campaign(campaign).await?;
     if reach.json {
         print::json(&outcome);
@@ -141,7 +145,7 @@ pub(super) async fn show(reach: &Reach, campaign: CampaignId) -> anyhow::Result<
         }
         ShowCampaignOutcome::Campaign(card) => {
             if !reach.json {
-                let names = if card.terms.clubs.is_empty() { HashMap::new() } else { club_names(&client).await? };
+                let names = if card.terms.clubs.is_empty() { HashMap::new() } else { club_names(client).await? };
                 print_card(&card, &names, reach.codes_per_campaign_max());
             }
             Ok(Exit::Done)

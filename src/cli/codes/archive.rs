@@ -1,7 +1,6 @@
 //! `scrip codes archive`, `scrip codes restore`: individual codes of a campaign (X2, A5, A6).
 
 use clap::Args;
-use scrip_client::ClientError;
 use scrip_lists::{Part, Parts, Places, Skipped};
 use scrip_protocol::command::{ArchiveCodes, ArchiveCodesOutcome, LineVerdict, RestoreCodes, RestoreCodesOutcome, SkippedLine};
 use scrip_protocol::{CampaignId, RequestId};
@@ -9,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::lists::{SomeCodes, report};
-use crate::exit::Exit;
+use crate::exit::{Exit, words_of};
 use crate::print;
 use crate::progress::Progress;
 use crate::reach::{Reach, RequestArgs};
@@ -85,19 +84,19 @@ impl Archive {
         let client = self.reach.client_for(&self.request_args).await?;
         let mut change = Change::new(&self.reach, "archived")?;
         let mut parts = Parts::of(given.lines()?);
-        while let Some(part) = parts.next().transpose()? {
+        while let Some(part) = parts.next().transpose().map_err(|error| change.interrupted(error.into(), request))? {
             let command = ArchiveCodes { campaign, codes: part.lines.clone() };
             let answer = match client.archive_codes(request.of_part(part.number), &command).await {
                 Ok(ArchiveCodesOutcome::Archived { codes, skipped }) => Answer::Changed(codes, skipped),
                 Ok(other @ ArchiveCodesOutcome::CodesMissing) => no_codes(&other),
                 Ok(other @ (ArchiveCodesOutcome::UnknownCampaign | ArchiveCodesOutcome::TooManyLines)) => refused(&other),
-                Err(error) => return Err(change.interrupted(error, request)),
+                Err(error) => return Err(change.interrupted(error.into(), request)),
             };
-            if !change.take(&part, answer)? {
+            if !change.take(&part, answer) {
                 break;
             }
         }
-        change.print(places.as_ref(), request)
+        Ok(change.print(places.as_ref(), request))
     }
 }
 
@@ -115,7 +114,7 @@ impl Restore {
         let client = self.reach.client_for(&self.request_args).await?;
         let mut change = Change::new(&self.reach, "restored")?;
         let mut parts = Parts::of(given.lines()?);
-        while let Some(part) = parts.next().transpose()? {
+        while let Some(part) = parts.next().transpose().map_err(|error| change.interrupted(error.into(), request))? {
             let command = RestoreCodes { campaign, codes: part.lines.clone() };
             let answer = match client.restore_codes(request.of_part(part.number), &command).await {
                 Ok(RestoreCodesOutcome::Restored { codes, skipped }) => Answer::Changed(codes, skipped),
@@ -125,13 +124,13 @@ impl Restore {
                     | RestoreCodesOutcome::CampaignArchived
                     | RestoreCodesOutcome::TooManyLines),
                 ) => refused(&other),
-                Err(error) => return Err(change.interrupted(error, request)),
+                Err(error) => return Err(change.interrupted(error.into(), request)),
             };
-            if !change.take(&part, answer)? {
+            if !change.take(&part, answer) {
                 break;
             }
         }
-        change.print(places.as_ref(), request)
+        Ok(change.print(places.as_ref(), request))
     }
 }
 
@@ -153,23 +152,24 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    fn new<'a>(reach: &'a Reach, done: &'static str) -> std::io::Result<Change<'a>> {
-        let (skipped, progress) = (Skipped::new(reach.json)?, Progress::new("sending the list"));
+    fn new<'a>(reach: &'a Reach, done: &'static str) -> anyhow::Result<Change<'a>> {
+        let (mut skipped, progress) = (Skipped::new(reach.json), Progress::new("sending the list"));
+        skipped.ensure_buffered()?;
         let is_incomplete = false;
         Ok(Change { reach, done, codes: 0, to_line: None, skipped, is_incomplete, no_codes: None, refused: None, progress })
     }
 
     /// Counts a part. Returns whether to go on.
-    fn take(&mut self, part: &Part, answer: Answer) -> std::io::Result<bool> {
+    fn take(&mut self, part: &Part, answer: Answer) -> bool {
         let (codes, skipped) = match answer {
             Answer::Changed(codes, skipped) => (codes, skipped),
             Answer::NoCodes(words, outcome) => {
                 self.no_codes = Some((words, outcome));
-                return Ok(true);
+                return true;
             }
             Answer::Refused(words, outcome) => {
                 self.refused = Some((words, outcome));
-                return Ok(false);
+                return false;
             }
         };
         self.codes += u64::from(codes);
@@ -183,12 +183,12 @@ impl Change<'_> {
                 | LineVerdict::HeldBy(_)
                 | LineVerdict::NotInCampaign => true,
             };
-            self.skipped.push(part.of_list(skip))?;
+            self.skipped.push(part.of_list(skip));
         }
-        Ok(true)
+        true
     }
 
-    fn print(self, places: Option<&Places>, request: RequestId) -> anyhow::Result<Exit> {
+    fn print(self, places: Option<&Places>, request: RequestId) -> Exit {
         drop(self.progress);
         print::outcome_of(request);
         let refused = self.refused.or(self.no_codes.filter(|_| self.to_line.is_none()));
@@ -199,7 +199,7 @@ impl Change<'_> {
             }
             if self.reach.json {
                 print::json(&answer);
-                return Ok(Exit::Refused);
+                return Exit::Refused;
             }
             print::line(words);
             if let Some(line) = self.to_line {
@@ -209,26 +209,26 @@ impl Change<'_> {
                 print::line(format_args!("{} {codes} up to {place} before that, skipped {left_out}", self.done));
                 report::print_skipped(&self.skipped, places);
             }
-            return Ok(Exit::Refused);
+            return Exit::Refused;
         }
         if self.reach.json {
             let before = format!(r#"{{"request":"{request}","outcome":{{"{}":{{"codes":{},"skipped":"#, self.done, self.codes);
-            report::print_skipped_json(self.skipped, &before, "}}}")?;
+            report::print_skipped_json(self.skipped, &before, "}}}");
         } else {
             let left_out = print::grouped(self.skipped.number());
             print::line(format_args!("{} {}, skipped {left_out}", self.done, print::grouped(self.codes)));
             report::print_skipped(&self.skipped, places);
         }
-        Ok(if self.is_incomplete { Exit::Refused } else { Exit::Done })
+        if self.is_incomplete { Exit::Refused } else { Exit::Done }
     }
 
     /// An error, with what was done before it. Once one part was changed, the request as a whole is neither executed nor refused.
-    fn interrupted(&self, error: ClientError, request: RequestId) -> anyhow::Error {
+    fn interrupted(&self, error: anyhow::Error, request: RequestId) -> anyhow::Error {
         if self.to_line.is_none() {
-            return error.into();
+            return error;
         }
         let so_far = print::count(self.codes, "code");
         let rest = format!("the same command with --request-id {request} completes it");
-        self.reach.unknown(request, format!("{so_far} {} before the error; {rest}: {error}", self.done))
+        self.reach.unknown(request, format!("{so_far} {} before the error; {rest}: {}", self.done, words_of(&error)))
     }
 }

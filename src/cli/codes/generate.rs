@@ -63,7 +63,8 @@ pub(super) struct Generate {
 
 impl Generate {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let file = self.out.as_deref().map(NewFile::beside).transpose()?;
+        let file = self.out.as_deref().map(NewFile::beside).transpose();
+        let file = file.map_err(|error| self.reach.unsent(&self.request_args, error))?;
         let command = GenerateCodes {
             campaign: self.campaign,
             count: self.count,

@@ -79,7 +79,7 @@ impl Add {
         let addition = Addition {
             reach: &self.reach,
             request_args: &self.request_args,
-            source: self.codes.source()?,
+            source: self.codes.source().map_err(|error| self.reach.unsent(&self.request_args, error))?,
             on_conflict: self.on_conflict,
             target: Target::Campaign(self.campaign),
             dry_run: self.dry_run,

@@ -1,13 +1,13 @@
 //! Printing the result of adding a list of codes to a campaign, or of creating a campaign with its list.
 
-use scrip_client::{Client, ClientError};
+use scrip_client::Client;
 use scrip_lists::{AddError, Added, Adding, Counts, Interrupted, ListSource, NotAdded, Places, Skipped, SoFar, Step, Target};
 use scrip_protocol::command::AddCodesOutcome;
 use scrip_protocol::{CampaignId, RequestId};
 use serde_json::json;
 
 use super::{Conflict, announce_header, announce_recognised, past_limit, report};
-use crate::exit::Exit;
+use crate::exit::{Exit, words_of};
 use crate::print;
 use crate::progress::Progress;
 use crate::reach::{Reach, RequestArgs};
@@ -41,11 +41,11 @@ impl Addition<'_> {
         let mut steps = Steps { name: self.source.name(), places: &places, progress: None };
         let added = self.adding(&client, base).run(list, &mut |step| steps.show(step)).await;
         drop(steps);
-        match added.map_err(|interrupted| self.interrupted(interrupted, &places, base))? {
+        Ok(match added.map_err(|interrupted| self.interrupted(interrupted, &places, base))? {
             Added::Done { campaign, counts, skipped } => self.report(base, &places, campaign, counts, skipped),
             Added::WouldBe { counts, skipped } => self.would_do(&places, counts, skipped),
             Added::Refused { why, so_far } => self.refuse(base, &places, why, so_far),
-        }
+        })
     }
 
     fn adding<'a>(&'a self, client: &'a Client, request: RequestId) -> Adding<'a> {
@@ -62,14 +62,7 @@ impl Addition<'_> {
     }
 
     /// Prints what was added after the whole list was sent.
-    fn report(
-        &self,
-        base: RequestId,
-        places: &Places,
-        campaign: CampaignId,
-        counts: Counts,
-        skipped: Skipped,
-    ) -> anyhow::Result<Exit> {
+    fn report(&self, base: RequestId, places: &Places, campaign: CampaignId, counts: Counts, skipped: Skipped) -> Exit {
         let added = counts.added;
         match self.target {
             Target::New(_) => {
@@ -85,33 +78,26 @@ impl Addition<'_> {
     }
 
     /// Prints what would be added.
-    fn would_do(&self, places: &Places, counts: Counts, skipped: Skipped) -> anyhow::Result<Exit> {
+    fn would_do(&self, places: &Places, counts: Counts, skipped: Skipped) -> Exit {
         let before = format!(r#""dry_run":true,"outcome":{{"added":{{"added":{}"#, counts.added);
         self.print(places, "nothing was changed; the result would be: ", (&before, "}}"), counts, skipped)
     }
 
-    fn print(
-        &self,
-        places: &Places,
-        words: &str,
-        (before, after): (&str, &str),
-        counts: Counts,
-        skipped: Skipped,
-    ) -> anyhow::Result<Exit> {
+    fn print(&self, places: &Places, words: &str, (before, after): (&str, &str), counts: Counts, skipped: Skipped) -> Exit {
         if self.reach.json {
             let after = format!(r#"{after},"summary":{}}}"#, json!(counts));
-            report::print_skipped_json(skipped, &format!(r#"{{{before},"skipped":"#), &after)?;
+            report::print_skipped_json(skipped, &format!(r#"{{{before},"skipped":"#), &after);
         } else {
             let (added, left_out) = (print::grouped(counts.added), print::grouped(counts.skipped()));
             print::line(format_args!("{words}added {added}, skipped {left_out}"));
             report::print_counts(&counts);
             report::print_skipped(&skipped, Some(places));
         }
-        Ok(Exit::Done)
+        Exit::Done
     }
 
     /// Prints that the list, or the rest of it, was refused.
-    fn refuse(&self, base: RequestId, places: &Places, why: NotAdded, before: Option<SoFar>) -> anyhow::Result<Exit> {
+    fn refuse(&self, base: RequestId, places: &Places, why: NotAdded, before: Option<SoFar>) -> Exit {
         if self.reach.json {
             let key = if self.dry_run { r#""dry_run":true"#.to_owned() } else { format!(r#""request":"{base}""#) };
             let so_far = before.map(|done| json!({ "campaign": done.campaign, "line": done.to_line, "summary": done.counts }));
@@ -119,7 +105,7 @@ impl Addition<'_> {
             match why {
                 NotAdded::Lines(lines) => {
                     let before = format!(r#"{{{key},"outcome":{{"conflicts":"#);
-                    report::print_skipped_json(lines, &before, &format!("}}{after}"))?;
+                    report::print_skipped_json(lines, &before, &format!("}}{after}"));
                 }
                 NotAdded::TooMany(limit) => {
                     let outcome = json!(AddCodesOutcome::TooManyCodes(limit));
@@ -127,7 +113,7 @@ impl Addition<'_> {
                 }
                 NotAdded::Other { outcome, .. } => print::line(format_args!(r#"{{{key},"outcome":{outcome}{after}"#)),
             }
-            return Ok(Exit::Refused);
+            return Exit::Refused;
         }
         match why {
             NotAdded::Other { words, .. } => print::line(words),
@@ -152,10 +138,10 @@ impl Addition<'_> {
                 places.of(to_line)
             ));
         }
-        Ok(Exit::Refused)
+        Exit::Refused
     }
 
-    /// The error, with what was added before it.
+    /// The error, with what was added before it. Once a part was added, the outcome of the request is unknown.
     fn interrupted(&self, Interrupted { error, so_far }: Interrupted, places: &Places, base: RequestId) -> anyhow::Error {
         let error: anyhow::Error = match error {
             AddError::List(error) => error.into(),
@@ -169,10 +155,7 @@ impl Addition<'_> {
             places.of(to_line),
             print::count(counts.added, "code"),
         );
-        match error.is::<ClientError>() {
-            true => self.reach.unknown(base, format!("{so_far}: {error}")),
-            false => error.context(so_far),
-        }
+        self.reach.unknown(base, format!("{so_far}: {}", words_of(&error)))
     }
 }
 

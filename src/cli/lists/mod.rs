@@ -133,14 +133,16 @@ pub(crate) enum Given {
 }
 
 impl SomeCodes {
-    /// Opens the list, if there is one.
+    /// Opens the list, if there is one. The whole list is read first, so that no part is sent of a list that cannot be read.
     pub(crate) fn open(&self) -> Result<Given, ListError> {
         match &self.file {
             None => Ok(Given::Arguments(self.codes.clone())),
             Some(file) => {
-                let list = source(file, &self.options)?.open()?;
+                let source = source(file, &self.options)?;
+                let mut list = source.open()?;
                 announce_header(&list);
-                Ok(Given::Listed(Box::new(list)))
+                list.lines()?.try_for_each(|line| line.map(drop))?;
+                Ok(Given::Listed(Box::new(source.open()?)))
             }
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! For people only the first of these lines are printed, for scripts all of them.
 
+use std::env::temp_dir;
 use std::io;
 
 use scrip_lists::{Counts, Places, Skipped};
@@ -53,9 +54,14 @@ pub(crate) fn print_skipped(skipped: &Skipped, places: Option<&Places>) {
     }
 }
 
-/// Prints one line of JSON: all lines as an array between two texts.
-pub(crate) fn print_skipped_json(skipped: Skipped, before: &str, after: &str) -> io::Result<()> {
-    let mut all = skipped.into_json_items()?;
-    print::json_around(&format!("{before}["), &mut all, &format!("]{after}"));
-    Ok(())
+/// Prints one line of JSON: all lines as an array between two texts. Lines that could not be buffered are output that could not
+/// be printed.
+pub(crate) fn print_skipped_json(skipped: Skipped, before: &str, after: &str) {
+    match skipped.into_json_items() {
+        Ok(mut all) => print::json_around(&format!("{before}["), &mut all, &format!("]{after}")),
+        Err(error) => {
+            let why = format!("the results cannot be buffered in {}: {error}", temp_dir().display());
+            print::failed(io::Error::new(error.kind(), why));
+        }
+    }
 }

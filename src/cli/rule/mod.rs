@@ -85,7 +85,8 @@ struct Create {
 
 /// Change a rule; settings that are not given stay
 ///
-/// The change applies to the next top-up. Prints lint findings.
+/// The change applies to the next top-up. Prints lint findings. An update can switch the rule off (in a file), but never on:
+/// `scrip rule activate` does that.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip rule update 3 \\
@@ -161,7 +162,7 @@ impl Rule {
 
 impl Create {
     async fn run(self) -> anyhow::Result<Exit> {
-        let terms = self.terms.terms()?;
+        let terms = self.terms.terms().map_err(|error| self.reach.unsent(&self.request_args, error))?;
         let call = async |client: &Client, request| client.create_rule(request, terms.clone()).await;
         let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         self.reach.answer(request, &outcome);
@@ -188,14 +189,9 @@ impl Update {
             let why = "nothing to change: give a setting, such as --name Cash or --club all, or --file\n";
             clap::Error::raw(clap::error::ErrorKind::MissingRequiredArgument, why).exit();
         }
-        let call = async |client: &Client, request| {
-            // If the rule is unknown, the engine refuses the update, so that the request has an outcome.
-            let terms = terms_of(client, self.rule).await?.unwrap_or_else(|| terms::blank("unknown"));
-            let terms = self.changes.applied_to(terms)?;
-            let outcome = client.update_rule(request, self.rule, terms.clone()).await?;
-            Ok::<_, anyhow::Error>((terms, outcome))
-        };
-        let (request, (terms, outcome)) = self.reach.change(&self.request_args, call).await?;
+        let changes = self.changes.changes().map_err(|error| self.reach.unsent(&self.request_args, error))?;
+        let call = async |client: &Client, request| client.update_rule(request, self.rule, changes.clone()).await;
+        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
         answer_of(&self.reach, request, self.rule, &outcome);
         match outcome {
             UpdateRuleOutcome::Updated { lint } => {
@@ -206,11 +202,14 @@ impl Update {
             }
             UpdateRuleOutcome::InvalidRule(why) => {
                 if !self.reach.json {
-                    answer::print_place(&terms, &why);
+                    // Only a text that was given can be invalid.
+                    answer::print_place(&changes.applied_to(&terms::blank("")), &why);
                 }
                 Ok(Exit::Refused)
             }
-            UpdateRuleOutcome::UnknownRule | UpdateRuleOutcome::RuleArchived => Ok(Exit::Refused),
+            UpdateRuleOutcome::UnknownRule | UpdateRuleOutcome::RuleArchived | UpdateRuleOutcome::RuleInactive => {
+                Ok(Exit::Refused)
+            }
         }
     }
 }
@@ -279,10 +278,10 @@ impl Draft {
     /// The rule to try, and the one that it would replace; `None` if that does not exist, which is printed.
     async fn terms(self, client: &Client, reach: &Reach) -> anyhow::Result<Option<(RuleTerms, RuleId)>> {
         let Some(rule) = self.rule else {
-            return Ok(Some((self.changes.applied_to(terms::blank("draft"))?, RuleId(0))));
+            return Ok(Some((self.changes.changes()?.applied_to(&terms::blank("draft")), RuleId(0))));
         };
         match terms_of(client, rule).await? {
-            Some(terms) => Ok(Some((self.changes.applied_to(terms)?, rule))),
+            Some(terms) => Ok(Some((self.changes.changes()?.applied_to(&terms), rule))),
             None => {
                 show::print_unknown(reach, rule);
                 Ok(None)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use scrip_protocol::command::{Action, Push, RuleEvent, RuleTerms};
+use scrip_protocol::command::{ActionChanges, PushChange, RuleChanges, RuleEvent, RuleTerms};
 use scrip_protocol::{ClubId, GroupId, InvalidId};
 
 use super::file;
@@ -88,7 +88,7 @@ impl NewTerms {
             no_tags: false,
             file: None,
         };
-        let terms = changes.applied_to(blank(""))?;
+        let terms = changes.changes()?.applied_to(&blank(""));
         Ok(RuleTerms { active: !self.inactive, ..terms })
     }
 }
@@ -152,60 +152,33 @@ impl ChangedTerms {
         !is_named
     }
 
-    /// The rule with the changes.
-    pub(super) fn applied_to(self, mut terms: RuleTerms) -> Result<RuleTerms, InputError> {
+    /// The changes, as the engine applies them.
+    pub(super) fn changes(self) -> Result<RuleChanges, InputError> {
         if let Some(path) = &self.file {
-            return file::read(path);
+            return file::read(path).map(RuleChanges::whole);
         }
-        set(&mut terms.name, self.name);
-        set(&mut terms.description, self.description);
-        if !self.clubs.is_empty() {
-            terms.clubs = ids(&self.clubs);
-        }
-        set(&mut terms.conditions, self.when.map(|when| if when == NONE { String::new() } else { when }));
-        let actions = &mut terms.actions;
-        if let Some(formula) = self.add_bonus {
-            let new = (formula != NONE).then_some(Action::AddBonus { formula });
-            replace(actions, |action| matches!(action, Action::AddBonus { .. }), new);
-        }
-        if !self.assigned.is_empty() {
-            let new = ids(&self.assigned).into_iter().map(|group| Action::AssignGroup { group });
-            replace(actions, |action| matches!(action, Action::AssignGroup { .. }), new);
-        }
-        if !self.unassigned.is_empty() {
-            let new = ids(&self.unassigned).into_iter().map(|group| Action::UnassignGroup { group });
-            replace(actions, |action| matches!(action, Action::UnassignGroup { .. }), new);
-        }
-        if self.no_push || self.push_title.is_some() || self.push_body.is_some() {
-            let before =
-                actions.iter().find_map(|action| if let Action::SendPush(push) = action { Some(push.clone()) } else { None });
-            let mut push = before.unwrap_or(Push { title: String::new(), body: String::new() });
-            set(&mut push.title, self.push_title);
-            set(&mut push.body, self.push_body);
-            replace(actions, |action| matches!(action, Action::SendPush(_)), (!self.no_push).then_some(Action::SendPush(push)));
-        }
-        if self.no_tags || !self.tags.is_empty() {
-            terms.tags = self.tags;
-        }
-        Ok(terms)
+        let is_push_given = self.push_title.is_some() || self.push_body.is_some();
+        let push = match self.no_push {
+            true => Some(PushChange::Remove),
+            false => is_push_given.then_some(PushChange::Replace { title: self.push_title, body: self.push_body }),
+        };
+        let bonus = self.add_bonus.map(|formula| (formula != NONE).then_some(formula));
+        let (assigned, unassigned) = (given(&self.assigned), given(&self.unassigned));
+        let is_acting = bonus.is_some() || assigned.is_some() || unassigned.is_some() || push.is_some();
+        Ok(RuleChanges {
+            name: self.name,
+            description: self.description,
+            clubs: given(&self.clubs),
+            conditions: self.when.map(|when| if when == NONE { String::new() } else { when }),
+            actions: is_acting.then_some(ActionChanges::Some { bonus, assigned, unassigned, push }),
+            tags: (self.no_tags || !self.tags.is_empty()).then_some(self.tags),
+            ..RuleChanges::default()
+        })
     }
 }
 
 /// The word that removes conditions, a formula or groups.
 const NONE: &str = "none";
-
-fn set(text: &mut String, new: Option<String>) {
-    if let Some(new) = new {
-        *text = new;
-    }
-}
-
-/// Replaces the actions of a kind, in place; if there are none, appends the new ones.
-fn replace(actions: &mut Vec<Action>, is_of_kind: impl Fn(&Action) -> bool, new: impl IntoIterator<Item = Action>) {
-    let at = actions.iter().position(&is_of_kind).unwrap_or(actions.len());
-    actions.retain(|action| !is_of_kind(action));
-    actions.splice(at..at, new);
-}
 
 /// A number, or `None` for a word that stands for something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,14 +191,15 @@ fn unless<T: FromStr<Err = InvalidId>>(word: &str, text: &str) -> Result<Unless<
     }
 }
 
-/// The numbers; empty if the word was among them.
-fn ids<T: Copy>(of: &[Unless<T>]) -> Vec<T> {
-    of.iter().map(|unless| unless.0).collect::<Option<_>>().unwrap_or_default()
+/// The numbers, if any was given; empty if the word was among them.
+fn given<T: Copy>(of: &[Unless<T>]) -> Option<Vec<T>> {
+    (!of.is_empty()).then(|| of.iter().map(|unless| unless.0).collect::<Option<_>>().unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use scrip_protocol::command::{Action, Push};
 
     use super::*;
 
@@ -239,7 +213,7 @@ mod tests {
         let args = [&["scrip"], args].concat();
         let changing = Changing::try_parse_from(&args).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(changing.changes.is_empty(), args.len() == 1);
-        changing.changes.applied_to(terms.clone()).expect("no file is read")
+        changing.changes.changes().expect("no file is read").applied_to(terms)
     }
 
     fn full() -> RuleTerms {

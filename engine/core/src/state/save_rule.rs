@@ -1,4 +1,4 @@
-//! Create a rule, replace its terms, switch, archive and restore it (U9 to U11, A32).
+//! Create a rule, change, switch, archive and restore it (U9 to U11, A32).
 
 use scrip_protocol::command::{
     ArchiveRule, ArchiveRuleOutcome, CreateRule, CreateRuleOutcome, InvalidRule, LintRule, LintRuleOutcome, RestoreRule,
@@ -29,7 +29,9 @@ pub(super) fn decide_update(state: &State, stamp: Stamp, request: &UpdateRule) -
     if row.archived_ms.is_some() {
         return refuse(UpdateRuleOutcome::RuleArchived);
     }
-    match checked(state, &request.terms) {
+    match checked(state, &request.changes.applied_to(&row.terms)) {
+        // Somebody may have switched it off since the changes were written.
+        Ok((terms, _)) if terms.active && !row.terms.active => refuse(UpdateRuleOutcome::RuleInactive),
         Ok((terms, compiled)) => {
             let lint = state.rules.lint(request.rule, &compiled);
             RuleSaved { stamp, rule: request.rule, new: false, terms, lint }.into()

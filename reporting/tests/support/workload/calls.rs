@@ -9,8 +9,8 @@ use scrip_protocol::command::{
     CreditBonus, ForgetReader, GenerateCodes, Grant, HOLD_TTL_DEFAULT_MS, HOLD_TTL_MIN_MS, Hold, HoldOutcome, KeepReader,
     OnConflict, PaidFor, PaidFrom, PayBonus, Push, RecordPurchase, RecordSession, Redeem, RedeemOutcome, Refund, RefundBonus,
     RefundTopUp, RegisterClient, RegisterClub, RegisterClubOutcome, RegisterGroup, RegisterGroupOutcome, Release,
-    RestoreCampaign, RestoreCodes, RestoreRule, RevokeCredential, RuleEvent, RuleTerms, Secret, SwitchCampaign, SwitchRule,
-    TopUp, TopUpOutcome, UpdateCampaign, UpdateRule, WriteOffBonus,
+    RestoreCampaign, RestoreCodes, RestoreRule, RevokeCredential, RuleChanges, RuleEvent, RuleTerms, Secret, SwitchCampaign,
+    SwitchRule, TopUp, TopUpOutcome, UpdateCampaign, UpdateRule, WriteOffBonus,
 };
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, GroupId, Money, Position, Role, RuleId};
 
@@ -294,7 +294,7 @@ impl Workload {
                 CreateRuleOutcome::Created { rule, .. } => Learned::Rule(rule),
                 CreateRuleOutcome::InvalidRule(_) => Learned::Nothing,
             }),
-            3..5 => ask(&self.marketer(), UpdateRule { rule, terms }, |_| Learned::Nothing),
+            3..5 => ask(&self.marketer(), UpdateRule { rule, changes: RuleChanges::whole(terms) }, |_| Learned::Nothing),
             5 => ask(&self.marketer(), SwitchRule { rule, active: self.random.bool() }, |_| Learned::Nothing),
             6 => ask(&self.marketer(), ArchiveRule { rule }, |_| Learned::Nothing),
             _ => ask(&self.marketer(), RestoreRule { rule }, |_| Learned::Nothing),

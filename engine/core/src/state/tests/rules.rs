@@ -118,7 +118,51 @@ fn a_changed_rule_applies_to_the_next_top_up() {
     );
 }
 
-/// U9, U10, U11: each request fails the check that it is refused for, and all later ones.
+/// U9, U10: an update changes what it names, so that updates of different parts keep each other; none switches a rule on again that
+/// was switched off after the update was written.
+#[test]
+fn an_update_undoes_no_other_change() {
+    check(
+        r#"
+        club Arena
+        rule name=ten if="topupAmountMajor >= 10" bonus=10
+        update-rule 1 only name=renamed
+        update-rule 1 only clubs=1
+        switch-rule 1 off
+        update-rule 1 only if="topupAmountMajor >= 20"
+        rule-card 1
+        update-rule 1 name=whole bonus=1
+        update-rule 1 name= bonus=1
+        rule-card 1
+        update-rule 1 name=whole bonus=1 off
+        rule-card 1
+        switch-rule 1 on
+        update-rule 1 name=again bonus=1
+        update-rule 1 name=again bonus=1 off
+        rule-card 1
+        "#,
+        r#"
+        registered as club 1
+        created rule 1
+        updated
+        updated
+        inactive: it does not fire
+        updated
+        "renamed" inactive, clubs 1, fired 0, failed 0, 0.00 credited
+        refused: the rule is inactive, and an update does not activate it; activate it first, or update it as inactive
+        refused: a rule's name has 1 to 200 bytes
+        "renamed" inactive, clubs 1, fired 0, failed 0, 0.00 credited
+        updated
+        "whole" inactive, all clubs, fired 0, failed 0, 0.00 credited
+        active: it fires on the next matching top-up
+        updated
+        updated
+        "again" inactive, all clubs, fired 0, failed 0, 0.00 credited
+        "#,
+    );
+}
+
+/// U9, U10, U11: each request has the defect that it is refused for, and all that come after it.
 #[test]
 fn refusals_of_rules_come_in_order_of_precedence() {
     check(

@@ -2,7 +2,7 @@
 
 use scrip_protocol::command::{
     ArchiveRule, CreateRule, CreditBonus, PaidFrom, PayBonus, RecordPurchase, RecordSession, RefundBonus, RefundTopUp,
-    RegisterGroup, RestoreRule, SwitchRule, TopUp, UpdateRule, WriteOffBonus,
+    RegisterGroup, RestoreRule, RuleChanges, SwitchRule, TopUp, UpdateRule, WriteOffBonus,
 };
 use scrip_protocol::{ClientId, ClubId, Money, Position, Record, RuleId, TopUpSource};
 
@@ -147,9 +147,17 @@ pub(super) fn some_operation(
             (Mutation::CreateRule(Box::new(CreateRule { terms })), encoded::<CreateRule>(&outcome))
         }
         35..37 => {
-            let terms = model.some_rule(random, false);
-            let outcome = model.update_rule(rule, &terms);
-            (Mutation::UpdateRule(Box::new(UpdateRule { rule, terms })), encoded::<UpdateRule>(&outcome))
+            let mut changes = RuleChanges::whole(model.some_rule(random, false));
+            if random.bool() {
+                changes.name = changes.name.filter(|_| random.bool());
+                changes.active = changes.active.filter(|_| random.bool());
+                changes.clubs = changes.clubs.filter(|_| random.bool());
+                changes.conditions = changes.conditions.filter(|_| random.bool());
+                changes.actions = changes.actions.filter(|_| random.bool());
+                changes.tags = changes.tags.filter(|_| random.bool());
+            }
+            let outcome = model.update_rule(rule, &changes);
+            (Mutation::UpdateRule(Box::new(UpdateRule { rule, changes })), encoded::<UpdateRule>(&outcome))
         }
         37 => {
             let active = random.bool();

@@ -2,9 +2,9 @@
 //! wrong with an invalid rule.
 
 use scrip_protocol::command::{
-    ACTIONS_MAX, Action, ArchiveRuleOutcome, CreateRule, CreateRuleOutcome, DESCRIPTION_BYTES_MAX, InvalidRule, Lint, Push,
-    PushPart, RestoreRuleOutcome, RuleEvent, RuleFired, RuleTerms, ShowRule, ShowRuleOutcome, SwitchRuleOutcome, UpdateRule,
-    UpdateRuleOutcome,
+    ACTIONS_MAX, Action, ActionChanges, ArchiveRuleOutcome, CreateRule, CreateRuleOutcome, DESCRIPTION_BYTES_MAX, InvalidRule,
+    Lint, Push, PushPart, RestoreRuleOutcome, RuleChanges, RuleEvent, RuleFired, RuleTerms, ShowRule, ShowRuleOutcome,
+    SwitchRuleOutcome, UpdateRule, UpdateRuleOutcome,
 };
 use scrip_protocol::{ClubId, FormulaFailure, GroupId, Kind, RuleId, TopUpSource, Variables, wire};
 use scrip_rules::{Conditions, Formula, PushText};
@@ -223,14 +223,29 @@ impl Model {
         CreateRuleOutcome::Created { rule: RuleId(self.rules.len() as u32), lint: Lint::default() }
     }
 
-    pub(super) fn update_rule(&mut self, rule: RuleId, terms: &RuleTerms) -> UpdateRuleOutcome {
+    pub(super) fn update_rule(&mut self, rule: RuleId, changes: &RuleChanges) -> UpdateRuleOutcome {
         let Some(at) = self.known_rule(rule) else { return UpdateRuleOutcome::UnknownRule };
         if self.rules[at].archived {
             return UpdateRuleOutcome::RuleArchived;
         }
-        let mut terms = terms.clone();
+        let mut terms = self.rules[at].terms.clone();
+        let was_active = terms.active;
+        let RuleChanges { name, description, active, clubs, event: _, conditions, actions, tags } = changes.clone();
+        name.into_iter().for_each(|name| terms.name = name);
+        description.into_iter().for_each(|description| terms.description = description);
+        active.into_iter().for_each(|active| terms.active = active);
+        clubs.into_iter().for_each(|clubs| terms.clubs = clubs);
+        conditions.into_iter().for_each(|conditions| terms.conditions = conditions);
+        tags.into_iter().for_each(|tags| terms.tags = tags);
+        if let Some(actions) = actions {
+            let ActionChanges::All(actions) = actions else { panic!("the model's requests replace all actions or none") };
+            terms.actions = actions;
+        }
         if let Some(why) = self.invalid_rule(&mut terms) {
             return UpdateRuleOutcome::InvalidRule(why);
+        }
+        if terms.active && !was_active {
+            return UpdateRuleOutcome::RuleInactive;
         }
         self.rules[at].terms = terms;
         UpdateRuleOutcome::Updated { lint: Lint::default() }
@@ -349,6 +364,7 @@ pub(super) fn without_lint(reply: Remembered) -> Remembered {
                 UpdateRuleOutcome::Updated { .. } => UpdateRuleOutcome::Updated { lint: Lint::default() },
                 refused @ (UpdateRuleOutcome::UnknownRule
                 | UpdateRuleOutcome::RuleArchived
+                | UpdateRuleOutcome::RuleInactive
                 | UpdateRuleOutcome::InvalidRule(_)) => refused,
             })
         }

@@ -80,7 +80,7 @@ fn expected() -> BTreeSet<String> {
             ("record-session", format!("Recorded InvalidAmount {notes} UnknownClub UnknownClient Overdraft AmountLimit")),
             ("record-purchase", format!("Recorded InvalidAmount {notes} UnknownClub UnknownClient Overdraft AmountLimit")),
             ("create-rule", format!("Created {rules}")),
-            ("update-rule", format!("Updated UnknownRule RuleArchived {rules}")),
+            ("update-rule", format!("Updated UnknownRule RuleArchived RuleInactive {rules}")),
             ("switch-rule", "Switched UnknownRule RuleArchived".to_owned()),
             ("archive-rule", "Archived UnknownRule AlreadyArchived".to_owned()),
             ("restore-rule", "Restored UnknownRule NotArchived".to_owned()),

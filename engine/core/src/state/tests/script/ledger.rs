@@ -25,8 +25,8 @@
 
 use scrip_protocol::command::{
     Action, AddCredential, CreateRule, CreditBonus, Grant, ListGroups, ListRules, Note, PaidFor, PaidFrom, PayBonus, Push,
-    RecordPurchase, RecordSession, RegisterGroup, RuleCard, RuleEvent, RuleFailed, RuleFilter, RuleFired, RuleTerms, Secret,
-    ShowRule, ShowRuleOutcome, SwitchRule, TopUp, UpdateRule, WriteOffBonus,
+    RecordPurchase, RecordSession, RegisterGroup, RuleCard, RuleChanges, RuleEvent, RuleFailed, RuleFilter, RuleFired, RuleTerms,
+    Secret, ShowRule, ShowRuleOutcome, SwitchRule, TopUp, UpdateRule, WriteOffBonus,
 };
 use scrip_protocol::ledger::{Account, Entry, Origin, entries};
 use scrip_protocol::{ClientId, ClubId, CredentialId, Executor, GroupId, Money, Position, Record, RuleId, TopUpSource};
@@ -71,7 +71,7 @@ pub(super) fn request(bench: &Bench, words: &Words) -> Option<Mutation> {
             Mutation::RecordPurchase(Box::new(request))
         }
         "rule" => Mutation::CreateRule(Box::new(CreateRule { terms: rule_terms(words) })),
-        "update-rule" => Mutation::UpdateRule(Box::new(UpdateRule { rule: parsed(words.at(1)), terms: rule_terms(words) })),
+        "update-rule" => Mutation::UpdateRule(Box::new(UpdateRule { rule: parsed(words.at(1)), changes: rule_changes(words) })),
         "switch-rule" => Mutation::SwitchRule(SwitchRule { rule: parsed(words.at(1)), active: words.at(2) == "on" }),
         "archive-rule" => Mutation::ArchiveRule(parsed(words.at(1))),
         "restore-rule" => Mutation::RestoreRule(parsed(words.at(1))),
@@ -146,6 +146,19 @@ fn rule_terms(words: &Words) -> RuleTerms {
         conditions: words.value("if").unwrap_or_default().to_owned(),
         actions,
         tags: tags(words),
+    }
+}
+
+/// The whole rule, or with `only` what is given of its name, conditions and clubs.
+fn rule_changes(words: &Words) -> RuleChanges {
+    if !words.has("only") {
+        return RuleChanges::whole(rule_terms(words));
+    }
+    RuleChanges {
+        name: words.value("name").map(str::to_owned),
+        conditions: words.value("if").map(str::to_owned),
+        clubs: words.value("clubs").map(|_| words.list("clubs").into_iter().map(parsed).collect()),
+        ..RuleChanges::default()
     }
 }
 
