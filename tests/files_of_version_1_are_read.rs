@@ -154,10 +154,6 @@ impl Lookup for Nowhere {
     fn find(&self, _code: &NormalisedCode) -> Option<CodeAt> {
         None
     }
-
-    fn normalised(&self, _text: &str) -> Option<NormalisedCode> {
-        None
-    }
 }
 
 /// Every expected value is still there. The current version may have more.

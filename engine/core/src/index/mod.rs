@@ -642,10 +642,6 @@ impl Lookup for Hinted<'_> {
     fn find_all(&self, codes: &[NormalisedCode], give: impl FnMut(Option<CodeAt>)) {
         self.index.find_all(codes, give);
     }
-
-    fn normalised(&self, text: &str) -> Option<NormalisedCode> {
-        self.index.normalised(text)
-    }
 }
 
 /// Where a campaign's face stands.
@@ -660,10 +656,6 @@ impl Lookup for Index {
 
     fn find_all(&self, codes: &[NormalisedCode], mut give: impl FnMut(Option<CodeAt>)) {
         codes.chunks(AT_ONCE).for_each(|group| self.find_each(group.iter().map(Some), &mut give));
-    }
-
-    fn normalised(&self, text: &str) -> Option<NormalisedCode> {
-        self.form.normalise(text).ok()
     }
 }
 

@@ -106,9 +106,6 @@ pub trait Lookup {
     fn find_all(&self, codes: &[NormalisedCode], mut give: impl FnMut(Option<CodeAt>)) {
         codes.iter().for_each(|code| give(self.find(code)));
     }
-
-    /// The normalised form of a code as it was written; `None` where it cannot be one.
-    fn normalised(&self, text: &str) -> Option<NormalisedCode>;
 }
 
 /// Everything that the records so far amount to. Owned by the engine thread.
@@ -256,7 +253,7 @@ impl State {
     fn decide_other(&self, now_ms: u64, stamp: Stamp, mutation: &Mutation, lookup: &impl Lookup) -> Record {
         let mut record = self.record_of(now_ms, stamp, mutation, lookup);
         if let Record::RequestRefused(refused) = &mut record {
-            refused.subject = self.subject(now_ms, &stamp, mutation, lookup);
+            refused.subject = self.subject(now_ms, &stamp, mutation);
         }
         record
     }

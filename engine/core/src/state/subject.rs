@@ -4,11 +4,11 @@ use scrip_protocol::command::Subject;
 use scrip_protocol::{ClientId, ClubId, Stamp};
 
 use super::mutation::{Mutation, Named, Person};
-use super::{CodeAt, CodeList, Lookup, NamedHold, NormalisedCode, State};
+use super::{CodeAt, CodeList, NamedHold, NormalisedCode, State};
 
 impl State {
     /// What a request is about.
-    pub(super) fn subject(&self, now_ms: u64, stamp: &Stamp, request: &Mutation, lookup: &impl Lookup) -> Subject {
+    pub(super) fn subject(&self, now_ms: u64, stamp: &Stamp, request: &Mutation) -> Subject {
         let may_name = |owner: &Stamp, anyones: bool| anyones || owner.credential == stamp.credential;
         match request.named() {
             // The refusal of a redemption has a record of its own.
@@ -16,14 +16,14 @@ impl State {
             Named::Person(Person { client, club }) => Subject { client: Some(client), club, ..Subject::default() },
             // The operation that the request names, with what it was about if the caller may name it.
             Named::Hold(hold) => {
-                let of = self.held(now_ms, stamp, hold, lookup).unwrap_or_default();
+                let of = self.held(now_ms, stamp, hold).unwrap_or_default();
                 Subject { operation: Some(hold.hold), ..of }
             }
             Named::Activation(request) => {
                 let found = request.found.as_ref().filter(|found| may_name(&found.stamp, request.anyones));
                 let of = found.map(|found| {
                     let at = CodeAt { campaign: found.campaign, slot: found.slot };
-                    self.of_code(at, found.client, found.club, lookup)
+                    self.of_code(at, found.client, found.club)
                 });
                 Subject { operation: Some(request.activation), ..of.unwrap_or_default() }
             }
@@ -37,14 +37,14 @@ impl State {
         }
     }
 
-    fn held(&self, now_ms: u64, stamp: &Stamp, named: NamedHold, lookup: &impl Lookup) -> Option<Subject> {
+    fn held(&self, now_ms: u64, stamp: &Stamp, named: NamedHold) -> Option<Subject> {
         let hold = named.of(self, now_ms, stamp)?;
-        Some(self.of_code(hold.at, hold.client, hold.club, lookup))
+        Some(self.of_code(hold.at, hold.client, hold.club))
     }
 
-    fn of_code(&self, at: CodeAt, client: ClientId, club: ClubId, lookup: &impl Lookup) -> Subject {
+    fn of_code(&self, at: CodeAt, client: ClientId, club: ClubId) -> Subject {
         let text = self.campaigns.of(at.campaign).and_then(|campaign| campaign.text_of(at.slot));
-        let code = text.and_then(|text| lookup.normalised(text)).map(|code| code.as_str().to_owned());
+        let code = text.and_then(|text| self.code_form().normalise(text).ok()).map(|code| code.as_str().to_owned());
         Subject { client: Some(client), club: Some(club), code, campaign: Some(at.campaign), operation: None }
     }
 }
