@@ -86,7 +86,9 @@ fn records(folder: &Folder) -> Vec<(Position, u64, Record)> {
 
 fn replayed(records: &[(Position, u64, Record)], up_to: Position) -> State {
     let mut state = State::default();
-    records.iter().filter(|(at, ..)| *at <= up_to).for_each(|(_, time_ms, record)| state.apply(*time_ms, record));
+    records.iter().filter(|(at, ..)| *at <= up_to).for_each(|(_, time_ms, record)| {
+        state.apply(*time_ms, record);
+    });
     state
 }
 

@@ -311,10 +311,7 @@ async fn room(outbox: &Outbox, shared: &Shared) {
 fn look_up(requests: &mut [Request], index: &Index) {
     let mut hints = [None; AT_ONCE];
     let mut given = hints.iter_mut();
-    let codes = requests.iter().map(|request| match &request.call {
-        Call::Change(change) => change.mutation.redemption().and_then(|mutation| mutation.code.as_ref().ok()),
-        Call::Read(_) | Call::Lift { .. } | Call::Look { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
-    });
+    let codes = requests.iter().map(|request| request.call.change()?.mutation.redemption()?.code.as_ref().ok());
     index.hint_each(codes, |hint| *given.next().expect("there are as many hints as requests at the most") = hint);
     for (request, hint) in requests.iter_mut().zip(hints) {
         if let Call::Change(change) = &mut request.call {

@@ -85,6 +85,8 @@ pub use tables::{Campaign, Campaigns, Clubs, CodeAt};
 pub use texts::Texts;
 pub use uses::ClientUses;
 
+use std::borrow::Cow;
+
 use prefetch::prefetch;
 use requests::{Admission, ClockRange, Remembered, Requests};
 use scrip_protocol::batch::BatchTime;
@@ -235,7 +237,9 @@ impl State {
         };
         for some in records.chunks(AT_ONCE) {
             self.touch(some.iter().filter_map(needs));
-            some.iter().for_each(|record| self.apply(time, record));
+            for record in some {
+                self.apply(time, record);
+            }
         }
     }
 
@@ -299,8 +303,9 @@ impl State {
     }
 
     /// Applies the next record, of a batch of this time. Records name only what exists, as `decide` saw to; one that does not
-    /// is without effect, so that a journal from elsewhere cannot stop the engine.
-    pub fn apply(&mut self, time: impl Into<BatchTime>, record: &Record) {
+    /// is without effect, so that a journal from elsewhere cannot stop the engine. Returns the reply to the record's request, if it has one:
+    /// as it is remembered, or itself if it is too long for that.
+    pub fn apply(&mut self, time: impl Into<BatchTime>, record: &Record) -> Option<Cow<'_, Remembered>> {
         let time = time.into();
         let time_ms = time.record_ms();
         self.position = Position(self.position.0 + 1);
@@ -356,9 +361,8 @@ impl State {
             Record::ReaderRegistered(record) => readers::apply_registered(self, record, time_ms),
         }
         self.holds.finish(&self.campaigns);
-        if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
-            self.requests.remember(time, stamp, reply, self.position);
-        }
+        let (stamp, reply) = (record.stamp()?, reply_of(self.position, record)?);
+        Some(self.requests.remember(time, stamp, reply, self.position))
     }
 }
 

@@ -81,11 +81,13 @@ impl Remembered {
         }
     }
 
-    /// What is kept of the reply to the request whose record is at a position.
-    fn kept(self, position: Position) -> Remembered {
-        match &self {
-            Remembered::Other(reply) if reply.1.len() > REPLY_BYTES_KEPT_MAX => Remembered::Stored { kind: reply.0, position },
-            Remembered::Redeem(_) | Remembered::Other(_) | Remembered::Stored { .. } => self,
+    /// What is kept instead of a reply that is too long, to the request whose record is at a position.
+    fn instead(&self, position: Position) -> Option<Remembered> {
+        match self {
+            Remembered::Other(reply) if reply.1.len() > REPLY_BYTES_KEPT_MAX => {
+                Some(Remembered::Stored { kind: reply.0, position })
+            }
+            Remembered::Redeem(_) | Remembered::Other(_) | Remembered::Stored { .. } => None,
         }
     }
 
@@ -284,11 +286,6 @@ impl Requests {
         self.limit = usize::try_from(settings.requests_max).unwrap_or(usize::MAX).min(LIMIT_MAX);
     }
 
-    /// What the newest remembered request was answered.
-    pub fn newest(&self) -> Option<&Remembered> {
-        self.chunks.back()?.last().map(|row| &row.reply)
-    }
-
     /// The first record from which a reply must be read again; the journal is to be kept from there.
     pub fn first_stored(&self) -> Option<Position> {
         let base = self.base.gone..self.base.rows.len();
@@ -432,10 +429,22 @@ impl Requests {
         base.iter().map(|row| RequestId(row.id)).chain(live).map(RequestId::time_ms).take(FORGOTTEN_PER_RECORD)
     }
 
-    /// Remembers what a request was answered, and forgets what has passed.
-    pub(super) fn remember(&mut self, time: impl Into<BatchTime>, stamp: &Stamp, reply: Remembered, position: Position) {
+    /// Remembers what a request was answered, and forgets what has passed. Returns the reply.
+    pub(super) fn remember(
+        &mut self,
+        time: impl Into<BatchTime>,
+        stamp: &Stamp,
+        reply: Remembered,
+        position: Position,
+    ) -> Cow<'_, Remembered> {
         self.make_room(time.into());
-        self.push(stamp.request, stamp.body, reply.kept(position));
+        match reply.instead(position) {
+            None => Cow::Borrowed(self.push(stamp.request, stamp.body, reply)),
+            Some(stored) => {
+                self.push(stamp.request, stamp.body, stored);
+                Cow::Owned(reply)
+            }
+        }
     }
 
     /// Forgets what has passed, and at the limit the oldest, at the time of a batch.
@@ -465,14 +474,16 @@ impl Requests {
         }
     }
 
-    fn push(&mut self, id: RequestId, body: u64, reply: Remembered) {
+    fn push(&mut self, id: RequestId, body: u64, reply: Remembered) -> &Remembered {
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.chunks.push_back(Vec::with_capacity(CHUNK));
         }
         let number = self.first.wrapping_add(self.length as u32);
-        self.chunks.back_mut().expect("one was just added").push(Row { id, body, reply });
+        let chunk = self.chunks.back_mut().expect("one was just added");
+        chunk.push(Row { id, body, reply });
         self.length += 1;
         self.index.insert(id.0, number);
+        &chunk[chunk.len() - 1].reply
     }
 
     /// Forgets the oldest of them, whose id has a time.
