@@ -13,16 +13,17 @@ mod archive;
 mod attempts;
 mod bonus;
 mod campaign;
-mod campaigns;
 mod check;
 mod client;
 mod club;
 mod codes;
-mod codes_shown;
 mod credential;
 mod generate;
 mod group;
 mod hold;
+mod list_campaigns;
+mod list_codes;
+mod list_rules;
 mod lockouts;
 mod meaning;
 mod note;
@@ -31,7 +32,6 @@ mod redeem;
 mod refund;
 mod refused;
 mod rule;
-mod rules_shown;
 mod snapshot;
 mod spending;
 mod status;
@@ -42,16 +42,17 @@ pub use archive::*;
 pub use attempts::*;
 pub use bonus::*;
 pub use campaign::*;
-pub use campaigns::*;
 pub use check::*;
 pub use client::*;
 pub use club::*;
 pub use codes::*;
-pub use codes_shown::*;
 pub use credential::*;
 pub use generate::*;
 pub use group::*;
 pub use hold::*;
+pub use list_campaigns::*;
+pub use list_codes::*;
+pub use list_rules::*;
 pub use lockouts::*;
 pub use meaning::redeem_meaning;
 pub use note::*;
@@ -60,7 +61,6 @@ pub use redeem::*;
 pub use refund::*;
 pub use refused::*;
 pub use rule::*;
-pub use rules_shown::*;
 pub use snapshot::*;
 pub use spending::*;
 pub use status::*;
@@ -166,7 +166,6 @@ macro_rules! commands {
 
         /// A command by its group.
         #[derive(Debug, Clone, PartialEq)]
-        #[expect(clippy::large_enum_variant, reason = "a command is taken apart right after it is decoded")]
         pub enum CommandGroup {
             $($(#[doc = $about])* $group($members),)*
         }

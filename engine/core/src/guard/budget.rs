@@ -9,7 +9,7 @@ use scrip_protocol::CredentialId;
 
 use super::allowance::Allowances;
 use super::bucket::Pace;
-use super::buckets::{Buckets, Charged};
+use super::bucket_table::{Buckets, Charged};
 use super::costs::{Costs, FailedCode};
 
 /// How many wrong codes of a client or network are remembered as tried: with ten at once, all that a lockout may be about but two.

@@ -28,7 +28,7 @@ pub mod frozen;
 mod generate_codes;
 mod given_back;
 mod groups;
-mod hold;
+mod hold_code;
 mod holds;
 mod ladder;
 mod mutation;
@@ -71,7 +71,7 @@ pub use difference::{Difference, first_difference};
 pub use generate_codes::{Drawn, GenerateRequest, guesses_per_hit};
 pub use given_back::GivenBack;
 pub use groups::Groups;
-pub use hold::HoldRequest;
+pub use hold_code::HoldRequest;
 pub use holds::{FreeFrom, HeldOfCampaign, HeldUses, Holds, OpenHold};
 pub use ladder::{Standing, refusals_of};
 pub use mutation::{Mutation, Named, Person};
@@ -266,7 +266,7 @@ impl State {
     fn record_of(&self, now_ms: u64, stamp: Stamp, mutation: &Mutation, lookup: &impl Lookup) -> Record {
         match mutation {
             Mutation::Redeem(mutation) => redeem::decide(self, now_ms, stamp, mutation, lookup),
-            Mutation::Hold(mutation) => hold::decide(self, now_ms, stamp, mutation, lookup),
+            Mutation::Hold(mutation) => hold_code::decide(self, now_ms, stamp, mutation, lookup),
             Mutation::Confirm(mutation) => confirm::decide(self, now_ms, stamp, mutation),
             Mutation::Release(mutation) => release::decide(self, now_ms, stamp, mutation),
             Mutation::RegisterClub(mutation) => register_club::decide(self, stamp, mutation),
@@ -330,7 +330,7 @@ impl State {
             | Record::HoldRefused(_)
             | Record::ConfirmationRefused(_) => {}
             Record::Activation(record) => redeem::apply(self, record),
-            Record::CodeHeld(record) => hold::apply(self, record),
+            Record::CodeHeld(record) => hold_code::apply(self, record),
             Record::HoldConfirmed(record) => confirm::apply(self, record),
             Record::HoldReleased(record) => release::apply(self, record),
             Record::ClubRegistered(record) => self.clubs.add(&record.name),

@@ -16,7 +16,7 @@ use super::code_list::CodeList;
 use super::confirm::{ConfirmRequest, NamedHold};
 use super::create_campaign::CreateCampaignRequest;
 use super::generate_codes::GenerateRequest;
-use super::hold::HoldRequest;
+use super::hold_code::HoldRequest;
 use super::readers::{ForgetReaderRequest, KeepReaderRequest};
 use super::redeem::RedeemRequest;
 use super::refund::RefundRequest;
