@@ -113,7 +113,9 @@ async fn stopped() -> (Server, Vec<(u64, Record)>, Vec<ChainEnd>) {
 
 fn write_snapshot(server: &Server, records: &[(u64, Record)], end: ChainEnd) {
     let mut state = State::default();
-    records.iter().take(end.position.0 as usize).for_each(|(time_ms, record)| state.apply(*time_ms, record));
+    records.iter().take(end.position.0 as usize).for_each(|(time_ms, record)| {
+        state.apply(*time_ms, record);
+    });
     snapshot::write(&OsDisk, &server.dir().join("snapshots"), &state, end, Pace::Full, &mut |_, _| {}).expect("it is writable");
 }
 

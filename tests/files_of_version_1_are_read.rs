@@ -86,7 +86,9 @@ fn records(folder: &Folder) -> Vec<(Position, u64, Record)> {
 
 fn replayed(records: &[(Position, u64, Record)], up_to: Position) -> State {
     let mut state = State::default();
-    records.iter().filter(|(at, ..)| *at <= up_to).for_each(|(_, time_ms, record)| state.apply(*time_ms, record));
+    records.iter().filter(|(at, ..)| *at <= up_to).for_each(|(_, time_ms, record)| {
+        state.apply(*time_ms, record);
+    });
     state
 }
 
@@ -152,10 +154,6 @@ struct Nowhere;
 
 impl Lookup for Nowhere {
     fn find(&self, _code: &NormalisedCode) -> Option<CodeAt> {
-        None
-    }
-
-    fn normalised(&self, _text: &str) -> Option<NormalisedCode> {
         None
     }
 }

@@ -45,7 +45,9 @@ async fn replayed(server: &Server, up_to: Position) -> (State, ChainEnd) {
         let bytes = support::within(tailing.next()).await.expect("it continues").expect("it has not ended");
         let batch = Batch::parse(&bytes).expect("a tail checks it");
         batch.follow(&mut end).expect("a tail checks the chain");
-        batch.records().for_each(|record| state.apply(batch.time(), &record.expect("it is valid").1));
+        batch.records().for_each(|record| {
+            state.apply(batch.time(), &record.expect("it is valid").1);
+        });
     }
     (state, end)
 }

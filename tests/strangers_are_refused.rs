@@ -171,8 +171,8 @@ async fn a_gateway_bound_to_clubs_is_refused_at_others_for_every_command() {
         let bytes = request_of(*kind, kind.word());
         let (frame, _) = Frame::split(&bytes, REQUEST_BYTES_MAX).expect("well formed").expect("whole");
         let parsed = frame.request().expect("a known kind");
-        let names = AnyCommand::decode(parsed.kind, parsed.payload).expect("valid").club();
-        let Some(named) = names else { continue };
+        let names = AnyCommand::decode(parsed.kind, parsed.payload).expect("valid").club_and_client();
+        let Some((named, _)) = names else { continue };
         assert_eq!(named, elsewhere, "{}", kind.word());
         of_a_club.push(*kind);
         lane.write(&bytes).await;

@@ -12,7 +12,9 @@ const REMEMBERED: u64 = 4_000_000;
 fn window(c: &mut Criterion) {
     let mut state = State::default();
     state.apply(NOW_MS, &SettingsSet::new(Settings::default()).into());
-    (0..REMEMBERED).for_each(|n| state.apply(NOW_MS, &refusal(stamp(n))));
+    (0..REMEMBERED).for_each(|n| {
+        state.apply(NOW_MS, &refusal(stamp(n)));
+    });
 
     let mut group = c.benchmark_group("requests");
     group.throughput(Throughput::Elements(1));
@@ -40,7 +42,9 @@ fn window(c: &mut Criterion) {
                 remembered += 1;
                 refusal(stamp(remembered))
             },
-            |record| state.apply(NOW_MS, &record),
+            |record| {
+                state.apply(NOW_MS, &record);
+            },
             BatchSize::SmallInput,
         );
     });

@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use crate::command::{BonusOperation, PaidFrom, SpentOn};
+use crate::command::{BonusOperation, HoldConfirmed, PaidFrom, SpentOn};
 use crate::ids::{CampaignId, ClientId, CredentialId, Position, RuleId};
 use crate::money::Money;
-use crate::record::Record;
+use crate::record::{AccountRecord, Record, RecordGroup, RedemptionRecord};
 
 /// An account of a client (B1).
 #[wire_format(Copy, Hash)]
@@ -178,16 +178,18 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
         amount,
         tags: vec![tag],
     };
-    match record {
-        Record::Activation(activation) | Record::HoldConfirmed(crate::command::HoldConfirmed { activation, .. }) => {
+    match record.by_group() {
+        RecordGroup::Redemption(
+            RedemptionRecord::Activation(activation) | RedemptionRecord::HoldConfirmed(HoldConfirmed { activation, .. }),
+        ) => {
             let origin = Origin::Code { campaign: activation.campaign, slot: activation.slot };
             entries.push(bonus(activation.client, Label::BonusCredit, origin, activation.amount, TAG_PROMO_CODE));
         }
-        Record::ActivationRefunded(record) => {
+        RecordGroup::Redemption(RedemptionRecord::ActivationRefunded(record)) => {
             let (origin, done) = (Origin::Activation(record.activation), &record.refunded);
             entries.push(bonus(done.client, Label::BonusWriteOff, origin, debit(done.taken), TAG_PROMO_CODE_REFUND));
         }
-        Record::ToppedUp(record) => {
+        RecordGroup::Account(AccountRecord::ToppedUp(record)) => {
             entries.push(Entry {
                 client: record.client,
                 account: Account::Gaming,
@@ -203,7 +205,7 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
                 entries.push(Entry { tags: tags(&fired.tags), ..entry });
             }
         }
-        Record::TopUpRefunded(record) => {
+        RecordGroup::Account(AccountRecord::TopUpRefunded(record)) => {
             let done = &record.given_back;
             entries.push(Entry {
                 client: record.client,
@@ -217,7 +219,7 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
             let origin = Origin::TopUp(record.top_up);
             entries.push(bonus(record.client, Label::BonusWriteOff, origin, debit(done.clawed), TAG_CLAW_BACK));
         }
-        Record::BonusChanged(record) => {
+        RecordGroup::Account(AccountRecord::BonusChanged(record)) => {
             let (amount, origin) = match record.operation {
                 BonusOperation::Credit => (record.amount, Origin::Request),
                 BonusOperation::WriteOff | BonusOperation::Payment(_) => (debit(record.amount), Origin::Request),
@@ -233,7 +235,7 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
                 tags: tags(&record.tags),
             });
         }
-        Record::Spent(record) => {
+        RecordGroup::Account(AccountRecord::Spent(record)) => {
             let amount = match record.paid_from {
                 PaidFrom::GamingBalance => debit(record.price),
                 PaidFrom::Directly => Money(0),
@@ -252,36 +254,14 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
                 tags: tags(&record.tags),
             });
         }
-        Record::SettingsApplied(_)
-        | Record::SettingsSet(_)
-        | Record::Refused(_)
-        | Record::RequestRefused(_)
-        | Record::RedemptionRefused(_)
-        | Record::CodeHeld(_)
-        | Record::HoldRefused(_)
-        | Record::ConfirmationRefused(_)
-        | Record::HoldReleased(_)
-        | Record::ClubRegistered(_)
-        | Record::GroupRegistered(_)
-        | Record::ClientRegistered(_)
-        | Record::CampaignCreated(_)
-        | Record::CodesAdded(_)
-        | Record::CampaignSwitched(_)
-        | Record::CampaignUpdated(_)
-        | Record::CampaignArchived(_)
-        | Record::CampaignRestored(_)
-        | Record::CodesGenerated(_)
-        | Record::CodesArchived(_)
-        | Record::CodesRestored(_)
-        | Record::CredentialAdded(_)
-        | Record::CredentialRevoked(_)
-        | Record::RuleSaved(_)
-        | Record::RuleSwitched(_)
-        | Record::RuleArchived(_)
-        | Record::RuleRestored(_)
-        | Record::ReaderKept(_)
-        | Record::ReaderForgotten(_)
-        | Record::ReaderRegistered(_) => {}
+        RecordGroup::Redemption(RedemptionRecord::CodeHeld(_) | RedemptionRecord::HoldReleased(_))
+        | RecordGroup::Settings(_)
+        | RecordGroup::Refusal(_)
+        | RecordGroup::Directory(_)
+        | RecordGroup::Campaign(_)
+        | RecordGroup::Credential(_)
+        | RecordGroup::Rule(_)
+        | RecordGroup::Reader(_) => {}
     }
     entries.retain(|entry| entry.amount != Money(0));
     entries
@@ -300,8 +280,8 @@ fn tags(tags: &[String]) -> Vec<&str> {
 mod tests {
     use super::*;
     use crate::command::{
-        Activation, ActivationRefunded, BonusChanged, ClientRegistered, HoldConfirmed, PaidFor, Refunded, RuleFailed, RuleFired,
-        Spent, TopUpGivenBack, TopUpRefunded, ToppedUp,
+        Activation, ActivationRefunded, BonusChanged, ClientRegistered, PaidFor, Refunded, RuleFailed, RuleFired, Spent,
+        TopUpGivenBack, TopUpRefunded, ToppedUp,
     };
     use crate::ids::{ClubId, RequestId};
     use crate::problem::FormulaFailure;

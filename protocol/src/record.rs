@@ -1,6 +1,7 @@
 //! Records: what the journal holds. The state of the engine is what its records make it, and nothing else.
 //!
-//! `records!` below is the one table of them. A row's number never changes; a record that needs other fields gets a new row.
+//! `records!` below is the one table of them, by group. A row's number never changes; a record that needs other fields gets a new row. The
+//! brackets name the field with the [`Stamp`]; they are empty for a record that no request makes.
 
 use crate::codes::{CodeForm, RecordedForm};
 use crate::command::NAME_BYTES_MAX;
@@ -147,31 +148,44 @@ pub trait OneRecord: wire::Wire {
 }
 
 macro_rules! records {
-    ($($number:literal $name:ident $word:literal;)*) => {
+    ($($(#[doc = $about:literal])* $group:ident($members:ident) {
+        $($number:literal $name:ident $word:literal [$($stamp:tt)*];)*
+    })*) => {
         /// Any one record.
         #[derive(Debug, Clone, PartialEq, serde::Serialize)]
         #[serde(tag = "record", rename_all = "snake_case")]
         pub enum Record {
-            $(#[doc = concat!("`", $word, "`")] $name($name),)*
+            $($(#[doc = concat!("`", $word, "`")] $name($name),)*)*
         }
 
         impl Record {
             /// The number of the record's kind.
             pub const fn kind(&self) -> u16 {
-                match self { $(Record::$name(_) => $number,)* }
+                match self { $($(Record::$name(_) => $number,)*)* }
             }
 
             /// The word of a kind of record, by its number.
             pub const fn word_of(kind: u16) -> Option<&'static str> {
                 match kind {
-                    $($number => Some($word),)*
+                    $($($number => Some($word),)*)*
                     _ => None,
                 }
             }
 
+            /// The record by its group, so that a `match` can pass over a whole group at once.
+            #[inline]
+            pub const fn by_group(&self) -> RecordGroup<'_> {
+                match self { $($(Record::$name(record) => RecordGroup::$group($members::$name(record)),)*)* }
+            }
+
+            /// The request that the record comes from; none for one that the engine made by itself.
+            pub const fn stamp(&self) -> Option<&Stamp> {
+                match self { $($(Record::$name(record) => records!(@stamp record $($stamp)*),)*)* }
+            }
+
             /// Appends the record's bytes.
             pub fn encode(&self, out: &mut Vec<u8>) {
-                match self { $(Record::$name(record) => wire::encode(record, out),)* }
+                match self { $($(Record::$name(record) => wire::encode(record, out),)*)* }
             }
 
             /// Checks and decodes a record of a kind.
@@ -180,13 +194,25 @@ macro_rules! records {
             /// When the kind is not known or the bytes are not such a record.
             pub fn decode(kind: u16, bytes: &[u8]) -> Result<Record, Malformed> {
                 match kind {
-                    $($number => wire::decode($word, bytes).map(Record::$name),)*
+                    $($($number => wire::decode($word, bytes).map(Record::$name),)*)*
                     _ => Err(Malformed::UnknownKind(kind)),
                 }
             }
         }
 
-        $(impl From<$name> for Record {
+        /// A record by its group.
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        pub enum RecordGroup<'a> {
+            $($(#[doc = $about])* $group($members<'a>),)*
+        }
+
+        $($(#[doc = $about])*
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        pub enum $members<'a> {
+            $(#[doc = concat!("`", $word, "`")] $name(&'a $name),)*
+        })*
+
+        $($(impl From<$name> for Record {
             fn from(record: $name) -> Record { Record::$name(record) }
         }
 
@@ -201,48 +227,81 @@ macro_rules! records {
             fn try_from(record: Record) -> Result<$name, Record> {
                 if let Record::$name(record) = record { Ok(record) } else { Err(record) }
             }
-        })*
+        })*)*
     };
+    (@stamp $record:ident) => {{
+        let _ = $record;
+        None
+    }};
+    (@stamp $record:ident optional $field:ident) => { $record.$field.as_ref() };
+    (@stamp $record:ident $($field:ident).+) => { Some(&$record$(.$field)+) };
 }
 
 records! {
-     1 SettingsApplied    "settings-applied";
-     2 Refused            "refused";
-     3 SettingsSet        "settings-set";
-     4 RequestRefused     "request-refused";
-    10 Activation         "activation";
-    11 RedemptionRefused  "redemption-refused";
-    12 CodeHeld           "code-held";
-    13 HoldRefused        "hold-refused";
-    14 HoldConfirmed      "hold-confirmed";
-    15 ConfirmationRefused "confirmation-refused";
-    16 HoldReleased       "hold-released";
-    17 ActivationRefunded "activation-refunded";
-    20 ClubRegistered     "club-registered";
-    21 GroupRegistered    "group-registered";
-    30 ClientRegistered   "client-registered";
-    40 CampaignCreated    "campaign-created";
-    41 CodesAdded         "codes-added";
-    42 CampaignSwitched   "campaign-switched";
-    43 CampaignUpdated    "campaign-updated";
-    44 CampaignArchived   "campaign-archived";
-    45 CampaignRestored   "campaign-restored";
-    50 CodesGenerated     "codes-generated";
-    51 CodesArchived      "codes-archived";
-    52 CodesRestored      "codes-restored";
-    60 CredentialAdded    "credential-added";
-    61 CredentialRevoked  "credential-revoked";
-    70 ToppedUp           "topped-up";
-    71 TopUpRefunded      "top-up-refunded";
-    72 BonusChanged       "bonus-changed";
-    73 Spent              "spent";
-    80 RuleSaved          "rule-saved";
-    81 RuleSwitched       "rule-switched";
-    82 RuleArchived       "rule-archived";
-    83 RuleRestored       "rule-restored";
-    90 ReaderKept         "reader-kept";
-    91 ReaderForgotten    "reader-forgotten";
-    92 ReaderRegistered   "reader-registered";
+    /// The settings.
+    Settings(SettingsRecord) {
+         1 SettingsApplied     "settings-applied"     [];
+         3 SettingsSet         "settings-set"         [];
+    }
+    /// Refused commands. They change nothing but what is remembered of the request.
+    Refusal(RefusalRecord) {
+         2 Refused             "refused"              [stamp];
+         4 RequestRefused      "request-refused"      [stamp];
+        11 RedemptionRefused   "redemption-refused"   [stamp];
+        13 HoldRefused         "hold-refused"         [stamp];
+        15 ConfirmationRefused "confirmation-refused" [stamp];
+    }
+    /// Activations, holds and their refunds.
+    Redemption(RedemptionRecord) {
+        10 Activation          "activation"           [stamp];
+        12 CodeHeld            "code-held"            [stamp];
+        14 HoldConfirmed       "hold-confirmed"       [activation.stamp];
+        16 HoldReleased        "hold-released"        [stamp];
+        17 ActivationRefunded  "activation-refunded"  [stamp];
+    }
+    /// Clubs, groups and clients.
+    Directory(DirectoryRecord) {
+        20 ClubRegistered      "club-registered"      [stamp];
+        21 GroupRegistered     "group-registered"     [stamp];
+        30 ClientRegistered    "client-registered"    [stamp];
+    }
+    /// Campaigns and their codes.
+    Campaign(CampaignRecord) {
+        40 CampaignCreated     "campaign-created"     [stamp];
+        41 CodesAdded          "codes-added"          [stamp];
+        42 CampaignSwitched    "campaign-switched"    [stamp];
+        43 CampaignUpdated     "campaign-updated"     [stamp];
+        44 CampaignArchived    "campaign-archived"    [stamp];
+        45 CampaignRestored    "campaign-restored"    [stamp];
+        50 CodesGenerated      "codes-generated"      [stamp];
+        51 CodesArchived       "codes-archived"       [stamp];
+        52 CodesRestored       "codes-restored"       [stamp];
+    }
+    /// Credentials.
+    Credential(CredentialRecord) {
+        60 CredentialAdded     "credential-added"     [optional stamp];
+        61 CredentialRevoked   "credential-revoked"   [stamp];
+    }
+    /// Clients' balances.
+    Account(AccountRecord) {
+        70 ToppedUp            "topped-up"            [stamp];
+        71 TopUpRefunded       "top-up-refunded"      [stamp];
+        72 BonusChanged        "bonus-changed"        [stamp];
+        73 Spent               "spent"                [stamp];
+    }
+    /// Rules of top-ups.
+    Rule(RuleRecord) {
+        80 RuleSaved           "rule-saved"           [stamp];
+        81 RuleSwitched        "rule-switched"        [stamp];
+        82 RuleArchived        "rule-archived"        [stamp];
+        83 RuleRestored        "rule-restored"        [stamp];
+    }
+    /// Who reads the journal, and how far each reader has read.
+    Reader(ReaderRecord) {
+        90 ReaderKept          "reader-kept"          [stamp];
+        91 ReaderForgotten     "reader-forgotten"     [stamp];
+        92 ReaderRegistered    "reader-registered"    [stamp];
+    }
 }
 
 /// Whether records of a kind say only who reads the journal, and how far each reader has read. A reader that has everything else is up to
@@ -261,50 +320,6 @@ pub struct JournalLine<'a> {
     /// The record.
     #[serde(flatten)]
     pub record: &'a Record,
-}
-
-impl Record {
-    /// The request that the record comes from; none for one that the engine made by itself.
-    pub const fn stamp(&self) -> Option<&Stamp> {
-        match self {
-            Record::SettingsApplied(_) | Record::SettingsSet(_) => None,
-            Record::Refused(record) => Some(&record.stamp),
-            Record::RequestRefused(record) => Some(&record.stamp),
-            Record::Activation(record) => Some(&record.stamp),
-            Record::RedemptionRefused(record) => Some(&record.stamp),
-            Record::CodeHeld(record) => Some(&record.stamp),
-            Record::HoldRefused(record) => Some(&record.stamp),
-            Record::HoldConfirmed(record) => Some(&record.activation.stamp),
-            Record::ConfirmationRefused(record) => Some(&record.stamp),
-            Record::HoldReleased(record) => Some(&record.stamp),
-            Record::ActivationRefunded(record) => Some(&record.stamp),
-            Record::ClubRegistered(record) => Some(&record.stamp),
-            Record::GroupRegistered(record) => Some(&record.stamp),
-            Record::ClientRegistered(record) => Some(&record.stamp),
-            Record::CampaignCreated(record) => Some(&record.stamp),
-            Record::CodesAdded(record) => Some(&record.stamp),
-            Record::CampaignSwitched(record) => Some(&record.stamp),
-            Record::CampaignUpdated(record) => Some(&record.stamp),
-            Record::CampaignArchived(record) => Some(&record.stamp),
-            Record::CampaignRestored(record) => Some(&record.stamp),
-            Record::CodesGenerated(record) => Some(&record.stamp),
-            Record::CodesArchived(record) => Some(&record.stamp),
-            Record::CodesRestored(record) => Some(&record.stamp),
-            Record::CredentialAdded(record) => record.stamp.as_ref(),
-            Record::CredentialRevoked(record) => Some(&record.stamp),
-            Record::ToppedUp(record) => Some(&record.stamp),
-            Record::TopUpRefunded(record) => Some(&record.stamp),
-            Record::BonusChanged(record) => Some(&record.stamp),
-            Record::Spent(record) => Some(&record.stamp),
-            Record::RuleSaved(record) => Some(&record.stamp),
-            Record::RuleSwitched(record) => Some(&record.stamp),
-            Record::RuleArchived(record) => Some(&record.stamp),
-            Record::RuleRestored(record) => Some(&record.stamp),
-            Record::ReaderKept(record) => Some(&record.stamp),
-            Record::ReaderForgotten(record) => Some(&record.stamp),
-            Record::ReaderRegistered(record) => Some(&record.stamp),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -157,7 +157,9 @@ impl Bench {
         for bytes in batches.iter().take_while(|bytes| Batch::parse(bytes).is_ok_and(|batch| batch.first <= newest.position)) {
             let batch = Batch::parse(bytes).expect("it was looked at");
             batch.follow(&mut end).expect("it is in order");
-            batch.records().for_each(|record| state.apply(batch.time(), &record.expect("it is one").1));
+            batch.records().for_each(|record| {
+                state.apply(batch.time(), &record.expect("it is one").1);
+            });
         }
         assert_eq!(snapshot.header().end, end);
         assert!(snapshot.state().expect("it is whole") == state, "the snapshot differs from the journal");

@@ -25,7 +25,7 @@ use super::{Attempt, BUSY, Call, Change, Limits, Read, Request, StoredReply, bat
 use scrip_core::guard::{Asker, FailedCode, Guard, Reason};
 use scrip_core::index::Index;
 use scrip_core::state::requests::{Admission, ClockRange, Remembered};
-use scrip_core::state::{KeepReaderRequest, Mutation, State, reply_of};
+use scrip_core::state::{KeepReaderRequest, Mutation, State};
 
 /// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
@@ -219,15 +219,10 @@ impl EngineThread {
 
     /// Fetches what some redemptions are about to need. Deciding one after the other, the processor would wait for each place in memory.
     fn touch(&self, requests: &[Request]) {
-        let place_of = |request: &Request| match &request.call {
-            Call::Change(change) => change.hint.and_then(|hint| hint.place()),
-            Call::Read(_) | Call::Lift { .. } | Call::Look { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
-        };
-        let redemptions = requests.iter().filter_map(|request| match &request.call {
-            Call::Change(Change { stamp, mutation, .. }) => {
-                mutation.redemption().map(|mutation| (stamp.request, mutation.client, place_of(request)))
-            }
-            Call::Read(_) | Call::Lift { .. } | Call::Look { .. } | Call::Busy { .. } | Call::Answered { .. } => None,
+        let place_of = |request: &Request| request.call.change()?.hint?.place();
+        let redemptions = requests.iter().filter_map(|request| {
+            let Change { stamp, mutation, .. } = request.call.change()?;
+            mutation.redemption().map(|mutation| (stamp.request, mutation.client, place_of(request)))
         });
         self.state.touch(redemptions);
         self.index.touch(requests.iter().filter_map(place_of));
@@ -321,7 +316,7 @@ impl EngineThread {
             Admission::Refused(refusal) => return self.refuse(now_ms, change, refusal, correlation, &mut replies.frames),
             Admission::Repeated(reply) => {
                 self.tally.repeated();
-                return self.push_reply(stamp.credential, &reply, correlation, replies);
+                return push_reply(&reply, || self.state.credentials.is_told_reasons(stamp.credential), correlation, replies);
             }
             Admission::New => {}
         }
@@ -361,15 +356,9 @@ impl EngineThread {
         }
         self.tally.executed(&record);
         batch.push(&record);
-        self.state.apply(batch.time(), &record);
-        let reply = self.state.requests.newest().expect("a request's record has just been remembered with its reply");
-        match reply {
-            Remembered::Stored { .. } => {
-                let reply = reply_of(self.state.position(), &record).expect("a request's record has a reply");
-                self.push_reply(stamp.credential, &reply, correlation, replies);
-            }
-            Remembered::Redeem(_) | Remembered::Other(_) => self.push_reply(stamp.credential, reply, correlation, replies),
-        }
+        let with_reasons = matches!(record, Record::Activation(_)) || self.state.credentials.is_told_reasons(stamp.credential);
+        let reply = self.state.apply(batch.time(), &record).expect("a request's record has a reply");
+        push_reply(&reply, || with_reasons, correlation, replies);
         self.index.follow(&self.state, &record);
     }
 
@@ -382,7 +371,7 @@ impl EngineThread {
         match self.state.admit(clock, stamp, || kind) {
             Admission::Repeated(reply) => {
                 self.tally.repeated();
-                self.push_reply(stamp.credential, &reply, correlation, replies);
+                push_reply(&reply, || self.state.credentials.is_told_reasons(stamp.credential), correlation, replies);
                 Looked::Answered
             }
             Admission::Refused(refusal) => Looked::Refused(refusal),
@@ -418,30 +407,6 @@ impl EngineThread {
     fn refuse(&mut self, now_ms: u64, change: &Change, refusal: Refusal, correlation: u64, frames: &mut Vec<u8>) {
         self.tally.refused(now_ms, change, refusal);
         push_value(frames, REFUSAL, correlation, &refusal);
-    }
-
-    /// Answers a caller what is remembered of a request. One who is not told reasons is answered alike whatever the reason is, and the
-    /// frame has the same length; what is remembered keeps it.
-    #[inline]
-    fn push_reply(&self, caller: CredentialId, reply: &Remembered, correlation: u64, replies: &mut Replies) {
-        let frames = &mut replies.frames;
-        let is_told = || self.state.credentials.is_told_reasons(caller);
-        match reply {
-            Remembered::Redeem(outcome) if outcome.is_miss() && !is_told() => {
-                push_value(frames, Kind::Redeem as u16, correlation, &outcome.without_reason());
-            }
-            Remembered::Redeem(outcome) => push_value(frames, Kind::Redeem as u16, correlation, outcome),
-            Remembered::Other(reply) if reply.0 == Kind::Hold as u16 && !is_told() => {
-                push_without::<Hold>(frames, correlation, &reply.1, HoldOutcome::without_reason);
-            }
-            Remembered::Other(reply) if reply.0 == Kind::Confirm as u16 && !is_told() => {
-                push_without::<Confirm>(frames, correlation, &reply.1, ConfirmOutcome::without_reason);
-            }
-            Remembered::Other(reply) => push_bytes(frames, reply.0, correlation, &reply.1),
-            Remembered::Stored { kind, position } => {
-                replies.stored.push(StoredReply { correlation, kind: *kind, position: *position });
-            }
-        }
     }
 
     fn read(&self, now_ms: u64, read: &Read, correlation: u64, frames: &mut Vec<u8>) {
@@ -485,6 +450,29 @@ impl EngineThread {
             Read::ListReaders => {
                 push_value(frames, Kind::ListReaders as u16, correlation, &self.state.list_readers());
             }
+        }
+    }
+}
+
+/// Adds the reply to a request. A caller without reasons gets the same reply whatever the reason is, in a frame of the same length; what is
+/// remembered keeps the reason.
+#[inline]
+fn push_reply(reply: &Remembered, with_reasons: impl Fn() -> bool, correlation: u64, replies: &mut Replies) {
+    let frames = &mut replies.frames;
+    match reply {
+        Remembered::Redeem(outcome) if outcome.is_miss() && !with_reasons() => {
+            push_value(frames, Kind::Redeem as u16, correlation, &outcome.without_reason());
+        }
+        Remembered::Redeem(outcome) => push_value(frames, Kind::Redeem as u16, correlation, outcome),
+        Remembered::Other(reply) if reply.0 == Kind::Hold as u16 && !with_reasons() => {
+            push_without::<Hold>(frames, correlation, &reply.1, HoldOutcome::without_reason);
+        }
+        Remembered::Other(reply) if reply.0 == Kind::Confirm as u16 && !with_reasons() => {
+            push_without::<Confirm>(frames, correlation, &reply.1, ConfirmOutcome::without_reason);
+        }
+        Remembered::Other(reply) => push_bytes(frames, reply.0, correlation, &reply.1),
+        Remembered::Stored { kind, position } => {
+            replies.stored.push(StoredReply { correlation, kind: *kind, position: *position });
         }
     }
 }

@@ -147,6 +147,14 @@ pub enum Call {
     },
 }
 
+impl Call {
+    /// The change, if it is one.
+    #[inline]
+    pub fn change(&self) -> Option<&Change> {
+        if let Call::Change(change) = self { Some(change) } else { None }
+    }
+}
+
 /// A request that changes something.
 pub struct Change {
     /// The request id and its credential.
@@ -338,7 +346,9 @@ impl Pipeline {
             let mut batch = BatchBuilder::new(time);
             first.iter().for_each(|record| batch.push(record));
             journal.append(vec![batch])?;
-            first.iter().for_each(|record| state.apply(time, record));
+            first.iter().for_each(|record| {
+                state.apply(time, record);
+            });
         }
         let index = Arc::new(Index::of(&state));
         let reader = journal.reader();

@@ -57,7 +57,9 @@ fn replayed(position: usize) -> State {
     let (mut state, mut end) = (State::default(), 0);
     while end < position {
         let (time_ms, count) = batch_behind(end as u64);
-        RECORDS[end..position.min(end + count)].iter().for_each(|record| state.apply(time_ms, record));
+        RECORDS[end..position.min(end + count)].iter().for_each(|record| {
+            state.apply(time_ms, record);
+        });
         end += count;
     }
     state

@@ -14,6 +14,7 @@ mod lane;
 mod refund;
 mod rehearsal;
 mod snapshot;
+mod sorting;
 mod stored;
 mod tail;
 #[cfg(test)]

@@ -15,16 +15,10 @@ const FRAME_LINE: usize = size_of::<u32>();
 
 /// An upper estimate of the memory for the list of codes in a frame, decoded and prepared; `None` for commands without one.
 pub(super) fn list_bytes(frame: &Frame<'_>) -> Option<usize> {
-    const CREATE: u16 = Kind::CreateCampaign as u16;
-    const ADD: u16 = Kind::AddCodes as u16;
-    const TRY: u16 = Kind::TryCodes as u16;
-    const ARCHIVE: u16 = Kind::ArchiveCodes as u16;
-    const RESTORE: u16 = Kind::RestoreCodes as u16;
-    const FREE: u16 = Kind::CheckFree as u16;
     let bytes = frame.body.len();
     // A list with more lines than a request may have is not prepared.
     let lines = (bytes / FRAME_LINE).min(LINES_MAX);
-    matches!(frame.kind, CREATE | ADD | TRY | ARCHIVE | RESTORE | FREE).then_some(lines * PREPARED_LINE + 2 * bytes)
+    Kind::from_number(frame.kind).is_some_and(Kind::has_list).then_some(lines * PREPARED_LINE + 2 * bytes)
 }
 
 /// The reply to a request, as far as its kind determines it.

@@ -77,7 +77,9 @@ fn new_disk() -> Double {
 
 fn replayed(records: &[(u64, Record)]) -> State {
     let mut state = State::default();
-    records.iter().for_each(|(time_ms, record)| state.apply(*time_ms, record));
+    records.iter().for_each(|(time_ms, record)| {
+        state.apply(*time_ms, record);
+    });
     state
 }
 
@@ -138,7 +140,9 @@ fn two_snapshots_of_the_same_state_are_equal_in_all_but_their_keys() {
     let disk = new_disk();
     let half = written(&disk, &dir(), &replayed(&sample.records[..20])).expect("the disk takes it");
     let mut over_another = Snapshot::open(&disk, &half.path).and_then(|half| half.state()).expect("it was just written");
-    sample.records[20..].iter().for_each(|(time_ms, record)| over_another.apply(*time_ms, record));
+    sample.records[20..].iter().for_each(|(time_ms, record)| {
+        over_another.apply(*time_ms, record);
+    });
     for state in [from_records, from_a_snapshot, over_another] {
         let disk = new_disk();
         let kept = written(&disk, &dir(), &state).expect("the disk takes it");

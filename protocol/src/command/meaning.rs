@@ -113,6 +113,9 @@ mod tests {
     fn a_command_means_the_same_however_its_codes_are_written() {
         let form = CodeForm::CURRENT;
         let network = "203.0.113.7".parse().expect("a network");
+        let with_list = commands(&["A"], network).iter().filter(|command| command.list().is_some()).count();
+        let changing_lists = Kind::ALL.iter().filter(|kind| kind.mutates() && kind.has_list()).count();
+        assert_eq!(with_list, changing_lists, "every command with a list that changes something is among them");
         for (at, command) in commands(&["CAFÉ-1", "", "A B"], ClientNetwork::UNKNOWN).iter().enumerate() {
             for same in [["CAFÉ-1", "", "A B"], [" café-1\u{200b}", " ", " A B\t"], ["CAFE\u{301}-1", "\u{feff}", "A B"]] {
                 assert_eq!(commands(&same, network)[at].meaning(form), command.meaning(form), "{same:?}: {command:?}");

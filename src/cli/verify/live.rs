@@ -336,8 +336,4 @@ impl Lookup for Nowhere {
     fn find(&self, _code: &NormalisedCode) -> Option<CodeAt> {
         None
     }
-
-    fn normalised(&self, _text: &str) -> Option<NormalisedCode> {
-        None
-    }
 }

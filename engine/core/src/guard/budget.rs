@@ -9,7 +9,7 @@ use scrip_protocol::CredentialId;
 
 use super::allowance::Allowances;
 use super::bucket::Pace;
-use super::buckets::{Buckets, Charged};
+use super::bucket_table::{Buckets, Charged};
 use super::costs::{Costs, FailedCode};
 
 /// Remembered wrong codes of a client or network: with ten attempts at once, all but two of those that lead to a lockout.

@@ -53,7 +53,7 @@
 
 mod allowance;
 mod bucket;
-mod buckets;
+mod bucket_table;
 mod budget;
 mod chunked;
 mod costs;
@@ -67,7 +67,7 @@ use scrip_protocol::{ClientId, ClientNetwork, CredentialId};
 
 use allowance::Allowances;
 use bucket::Pace;
-use buckets::{Buckets, Charged};
+use bucket_table::{Buckets, Charged};
 use budget::{Bounds, Budget, Locked};
 use costs::Costs;
 pub use costs::{FailedCode, Reason};

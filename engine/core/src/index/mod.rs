@@ -37,6 +37,7 @@ use scrip_protocol::command::{
     CampaignArchived, CampaignSwitched, CampaignUpdated, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeStanding,
     CodeTexts, CodesArchived, RedeemOutcome,
 };
+use scrip_protocol::record::{CampaignRecord, CredentialRecord, DirectoryRecord, RecordGroup, RedemptionRecord};
 use scrip_protocol::{CampaignId, ClubId, Money, Position, Record};
 
 pub use base::AT_ONCE;
@@ -167,56 +168,45 @@ impl Index {
             self.campaigns.write()[number_of(campaign)].reach(of);
             self.insert_all(campaign, of.codes.len() - codes.len(), codes);
         };
-        match record {
-            Record::Activation(record) => activated(record.campaign, record.slot),
-            Record::HoldConfirmed(record) => activated(record.activation.campaign, record.activation.slot),
-            Record::ActivationRefunded(record) => activated(record.campaign, record.slot),
-            Record::CampaignCreated(record) => {
+        match record.by_group() {
+            RecordGroup::Redemption(RedemptionRecord::Activation(record)) => activated(record.campaign, record.slot),
+            RecordGroup::Redemption(RedemptionRecord::HoldConfirmed(record)) => {
+                activated(record.activation.campaign, record.activation.slot)
+            }
+            RecordGroup::Redemption(RedemptionRecord::ActivationRefunded(record)) => activated(record.campaign, record.slot),
+            RecordGroup::Campaign(CampaignRecord::CampaignCreated(record)) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
                 self.campaigns.write().push(Face::of(state, record.campaign, campaign));
                 self.insert_all(record.campaign, 0, &record.codes);
             }
-            Record::CodesAdded(record) => added(record.campaign, &record.codes),
-            Record::CodesGenerated(record) => added(record.campaign, &record.codes),
-            Record::CampaignSwitched(CampaignSwitched { campaign, .. })
-            | Record::CampaignUpdated(CampaignUpdated { campaign, .. })
-            | Record::CampaignArchived(CampaignArchived { campaign, .. })
-            | Record::CodesArchived(CodesArchived { campaign, .. }) => self.show_terms(state, *campaign),
-            Record::CampaignRestored(record) => {
+            RecordGroup::Campaign(CampaignRecord::CodesAdded(record)) => added(record.campaign, &record.codes),
+            RecordGroup::Campaign(CampaignRecord::CodesGenerated(record)) => added(record.campaign, &record.codes),
+            RecordGroup::Campaign(
+                CampaignRecord::CampaignSwitched(CampaignSwitched { campaign, .. })
+                | CampaignRecord::CampaignUpdated(CampaignUpdated { campaign, .. })
+                | CampaignRecord::CampaignArchived(CampaignArchived { campaign, .. })
+                | CampaignRecord::CodesArchived(CodesArchived { campaign, .. }),
+            ) => self.show_terms(state, *campaign),
+            RecordGroup::Campaign(CampaignRecord::CampaignRestored(record)) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
                 self.reclaim(record.campaign, campaign, 0..campaign.codes.len() as u32);
                 self.show_terms(state, record.campaign);
             }
-            Record::CodesRestored(record) => {
+            RecordGroup::Campaign(CampaignRecord::CodesRestored(record)) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
                 self.reclaim(record.campaign, campaign, record.slots.iter().copied());
                 self.show_terms(state, record.campaign);
             }
-            Record::ClubRegistered(record) => self.clubs.store(record.club.0, Ordering::Release),
-            Record::CredentialAdded(record) => self.holders.add(state, record.credential),
-            Record::CredentialRevoked(record) => self.holders.revoke(state, record.credential),
-            Record::SettingsApplied(_)
-            | Record::SettingsSet(_)
-            | Record::Refused(_)
-            | Record::RequestRefused(_)
-            | Record::RedemptionRefused(_)
-            | Record::ClientRegistered(_)
-            | Record::CodeHeld(_)
-            | Record::HoldRefused(_)
-            | Record::ConfirmationRefused(_)
-            | Record::HoldReleased(_)
-            | Record::GroupRegistered(_)
-            | Record::ToppedUp(_)
-            | Record::TopUpRefunded(_)
-            | Record::BonusChanged(_)
-            | Record::Spent(_)
-            | Record::RuleSaved(_)
-            | Record::RuleSwitched(_)
-            | Record::RuleArchived(_)
-            | Record::RuleRestored(_)
-            | Record::ReaderKept(_)
-            | Record::ReaderForgotten(_)
-            | Record::ReaderRegistered(_) => {}
+            RecordGroup::Directory(DirectoryRecord::ClubRegistered(record)) => self.clubs.store(record.club.0, Ordering::Release),
+            RecordGroup::Credential(CredentialRecord::CredentialAdded(record)) => self.holders.add(state, record.credential),
+            RecordGroup::Credential(CredentialRecord::CredentialRevoked(record)) => self.holders.revoke(state, record.credential),
+            RecordGroup::Redemption(RedemptionRecord::CodeHeld(_) | RedemptionRecord::HoldReleased(_))
+            | RecordGroup::Directory(DirectoryRecord::GroupRegistered(_) | DirectoryRecord::ClientRegistered(_))
+            | RecordGroup::Settings(_)
+            | RecordGroup::Refusal(_)
+            | RecordGroup::Account(_)
+            | RecordGroup::Rule(_)
+            | RecordGroup::Reader(_) => {}
         }
     }
 
@@ -654,10 +644,6 @@ impl Lookup for Hinted<'_> {
     fn find_all(&self, codes: &[NormalisedCode], give: impl FnMut(Option<CodeAt>)) {
         self.index.find_all(codes, give);
     }
-
-    fn normalised(&self, text: &str) -> Option<NormalisedCode> {
-        self.index.normalised(text)
-    }
 }
 
 /// The index of a campaign's face.
@@ -672,10 +658,6 @@ impl Lookup for Index {
 
     fn find_all(&self, codes: &[NormalisedCode], mut give: impl FnMut(Option<CodeAt>)) {
         codes.chunks(AT_ONCE).for_each(|group| self.find_each(group.iter().map(Some), &mut give));
-    }
-
-    fn normalised(&self, text: &str) -> Option<NormalisedCode> {
-        self.form.normalise(text).ok()
     }
 }
 

@@ -136,7 +136,8 @@ fn verdicts(
     });
     // A campaign's own archived code whose value another campaign has had since: a lookup returns that one.
     if let Some(of) = campaign.and_then(|campaign| state.campaigns.of(campaign)) {
-        let ours = freed.into_iter().filter(|at| of.archived_slot(&codes[*at], &|code| lookup.normalised(code)).is_some());
+        let form = state.code_form();
+        let ours = freed.into_iter().filter(|at| of.archived_slot(&codes[*at], &|code| form.normalise(code).ok()).is_some());
         ours.for_each(|at| verdicts[at] = Some(LineVerdict::AlreadyInCampaign));
     }
     verdicts

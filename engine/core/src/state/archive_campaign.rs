@@ -78,13 +78,14 @@ pub(super) fn holders(
     slots: &[u32],
     lookup: &impl Lookup,
 ) -> Vec<Option<CampaignId>> {
+    let form = state.code_form();
     let mut holders = Vec::with_capacity(slots.len());
     // Few at a time: what is written and read again stays in the processor's cache, and no fresh memory is needed.
     let mut codes = Vec::with_capacity(NORMALISED_AT_ONCE);
     for slots in slots.chunks(NORMALISED_AT_ONCE) {
         codes.clear();
-        // Every code in the state was normalised when it was decided.
-        codes.extend(slots.iter().filter_map(|slot| lookup.normalised(of.codes.of(*slot as usize)?)));
+        // A code in the state was normalised when it was decided upon.
+        codes.extend(slots.iter().filter_map(|slot| form.normalise(of.codes.of(*slot as usize)?).ok()));
         lookup.find_all(&codes, |at| {
             let holder = at.filter(|at| at.campaign != campaign && state.campaigns.is_live(*at));
             holders.push(holder.map(|at: CodeAt| at.campaign));

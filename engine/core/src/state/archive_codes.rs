@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use scrip_protocol::codes::CodeForm;
 use scrip_protocol::command::{
     ArchiveCause, ArchiveCodes, ArchiveCodesOutcome, CodesArchived, CodesRestored, LineVerdict, RestoreCodes,
     RestoreCodesOutcome, SkippedLine,
@@ -35,7 +36,7 @@ pub(super) fn decide_archive(state: &State, stamp: Stamp, request: &CodesRequest
         Some(slot) if is_alone(slot) => Err(LineVerdict::AlreadyArchived),
         Some(slot) => Ok(slot),
     };
-    let found = find(request.campaign, of, request.list.normalised(), lookup);
+    let found = find(state.code_form(), request.campaign, of, request.list.normalised(), lookup);
     let (slots, skipped) = sorted(&request.list, found.into_iter().map(verdict));
     CodesArchived { stamp, campaign: request.campaign, slots, skipped }.into()
 }
@@ -77,7 +78,7 @@ pub(super) fn decide_restore(state: &State, stamp: Stamp, request: &CodesRequest
         (Some(_), Some(holder)) => Err(LineVerdict::HeldBy(holder.campaign)),
         (Some(slot), None) => Ok(slot),
     };
-    let found = find(request.campaign, of, request.list.normalised(), lookup);
+    let found = find(state.code_form(), request.campaign, of, request.list.normalised(), lookup);
     let (slots, skipped) = sorted(&request.list, found.into_iter().map(verdict));
     CodesRestored { stamp, campaign: request.campaign, slots, skipped }.into()
 }
@@ -115,8 +116,8 @@ struct Found {
     elsewhere: Option<CodeAt>,
 }
 
-/// Finds the codes of a campaign.
-fn find(campaign: CampaignId, of: &Campaign, codes: &[NormalisedCode], lookup: &impl Lookup) -> Vec<Found> {
+/// Finds codes for a campaign.
+fn find(form: CodeForm, campaign: CampaignId, of: &Campaign, codes: &[NormalisedCode], lookup: &impl Lookup) -> Vec<Found> {
     let mut found = Vec::with_capacity(codes.len());
     lookup.find_all(codes, |at| {
         let (ours, elsewhere) = (at.filter(|at| at.campaign == campaign), at.filter(|at| at.campaign != campaign));
@@ -125,7 +126,7 @@ fn find(campaign: CampaignId, of: &Campaign, codes: &[NormalisedCode], lookup: &
     // If another campaign has had a value since, a lookup returns that one: the code is then among this campaign's archived
     // codes.
     for (code, found) in codes.iter().zip(&mut found).filter(|(_, found)| found.elsewhere.is_some()) {
-        found.slot = of.archived_slot(code, &|code| lookup.normalised(code));
+        found.slot = of.archived_slot(code, &|code| form.normalise(code).ok());
     }
     found
 }

@@ -28,9 +28,10 @@ pub mod frozen;
 mod generate_codes;
 mod given_back;
 mod groups;
-mod hold;
+mod hold_code;
 mod holds;
 mod ladder;
+mod mutation;
 mod overlay;
 pub(crate) mod prefetch;
 mod readers;
@@ -70,9 +71,10 @@ pub use difference::{Difference, first_difference};
 pub use generate_codes::{Drawn, GenerateRequest, guesses_per_hit};
 pub use given_back::GivenBack;
 pub use groups::Groups;
-pub use hold::HoldRequest;
+pub use hold_code::HoldRequest;
 pub use holds::{FreeFrom, HeldOfCampaign, HeldUses, Holds, OpenHold};
 pub use ladder::{Standing, refusals_of};
+pub use mutation::{Mutation, Named, Person};
 pub use readers::{ForgetReaderRequest, KeepReaderRequest, ReaderRow, Readers};
 pub use redeem::RedeemRequest;
 pub use refund::{RefundRequest, activation_of};
@@ -83,18 +85,19 @@ pub use tables::{Campaign, Campaigns, Clubs, CodeAt};
 pub use texts::Texts;
 pub use uses::ClientUses;
 
+use std::borrow::Cow;
+
 use prefetch::prefetch;
 use requests::{Admission, ClockRange, Remembered, Requests};
 use scrip_protocol::batch::BatchTime;
 use scrip_protocol::codes::{CodeForm, RecordedForm};
 use scrip_protocol::command::{
-    AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, ArchiveRuleOutcome, Confirm, CreateRule,
-    CreditBonus, ForgetReader, ForgetReaderOutcome, GenerateCodes, Hold, KeepReader, NAME_BYTES_MAX, PayBonus, RecordPurchase,
-    RecordSession, Refund, RefundTopUp, RegisterClient, RegisterClub, RegisterGroup, Release, ReleaseOutcome, RequestRefused,
-    RestoreCampaign, RestoreCodes, RestoreRule, RestoreRuleOutcome, RevokeCredential, RevokeCredentialOutcome, Subject,
-    SwitchCampaign, SwitchRule, SwitchRuleOutcome, TopUp, UpdateCampaign, UpdateRule, WriteOffBonus,
+    AddCredential, AddCredentialOutcome, ArchiveCampaign, ArchiveCodes, ArchiveRule, ArchiveRuleOutcome, Confirm, ForgetReader,
+    ForgetReaderOutcome, GenerateCodes, Hold, KeepReader, NAME_BYTES_MAX, Refund, RefundTopUp, RegisterClient, RegisterClub,
+    RegisterGroup, Release, ReleaseOutcome, RequestRefused, RestoreCampaign, RestoreCodes, RestoreRule, RestoreRuleOutcome,
+    RevokeCredential, RevokeCredentialOutcome, Subject, SwitchCampaign, SwitchRule, SwitchRuleOutcome, TopUp, UpdateCampaign,
 };
-use scrip_protocol::{CampaignId, ClientId, Command, Kind, Position, Record, Refusal, RequestId, RuleId, Settings, Stamp, wire};
+use scrip_protocol::{ClientId, Command, Kind, Position, Record, Refusal, RequestId, Settings, Stamp, wire};
 
 /// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {
@@ -104,164 +107,6 @@ pub trait Lookup {
     /// Finds many, and gives the place of each, in order.
     fn find_all(&self, codes: &[NormalisedCode], mut give: impl FnMut(Option<CodeAt>)) {
         codes.iter().for_each(|code| give(self.find(code)));
-    }
-
-    /// The normalised form of a code as it was written; `None` where it cannot be one.
-    fn normalised(&self, text: &str) -> Option<NormalisedCode>;
-}
-
-/// A request that changes something, with its codes normalised.
-#[derive(Debug, Clone)]
-pub enum Mutation {
-    /// Redeem a code.
-    Redeem(RedeemRequest),
-    /// Hold one use of a code. Elsewhere, so that a chunk of redemptions is no larger for it.
-    Hold(Box<HoldRequest>),
-    /// Make a hold the activation.
-    Confirm(ConfirmRequest),
-    /// Give a held use back.
-    Release(NamedHold),
-    /// Register a club.
-    RegisterClub(RegisterClub),
-    /// Register a client.
-    RegisterClient(RegisterClient),
-    /// Create a campaign.
-    CreateCampaign(Box<CreateCampaignRequest>),
-    /// Add codes to a campaign.
-    AddCodes(Box<AddCodesRequest>),
-    /// Switch a campaign on or off.
-    SwitchCampaign(SwitchCampaign),
-    /// Change a campaign's terms.
-    UpdateCampaign(Box<UpdateCampaign>),
-    /// Archive a campaign.
-    ArchiveCampaign(CampaignId),
-    /// Restore a campaign.
-    RestoreCampaign(CampaignId),
-    /// Generate codes for a campaign.
-    GenerateCodes(Box<GenerateRequest>),
-    /// Archive single codes.
-    ArchiveCodes(Box<CodesRequest>),
-    /// Restore single codes.
-    RestoreCodes(Box<CodesRequest>),
-    /// Refund an activation.
-    Refund(Box<RefundRequest>),
-    /// Add a credential.
-    AddCredential(Box<AddCredential>),
-    /// Revoke a credential.
-    RevokeCredential(RevokeCredential),
-    /// Register a group of clients.
-    RegisterGroup(RegisterGroup),
-    /// Top up a client's gaming balance.
-    TopUp(Box<TopUp>),
-    /// Refund a top-up.
-    RefundTopUp(Box<RefundTopUpRequest>),
-    /// Credit bonuses by hand.
-    CreditBonus(Box<CreditBonus>),
-    /// Write bonuses off by hand.
-    WriteOffBonus(Box<WriteOffBonus>),
-    /// Pay with bonuses.
-    PayBonus(Box<PayBonus>),
-    /// Give a bonus payment back.
-    RefundBonus(Box<RefundBonusRequest>),
-    /// Record a session.
-    RecordSession(Box<RecordSession>),
-    /// Record a purchase.
-    RecordPurchase(Box<RecordPurchase>),
-    /// Create a rule.
-    CreateRule(Box<CreateRule>),
-    /// Change a rule.
-    UpdateRule(Box<UpdateRule>),
-    /// Switch a rule on or off.
-    SwitchRule(SwitchRule),
-    /// Archive a rule.
-    ArchiveRule(RuleId),
-    /// Restore a rule.
-    RestoreRule(RuleId),
-    /// Register or move a reader of the journal.
-    KeepReader(Box<KeepReaderRequest>),
-    /// Forget a reader.
-    ForgetReader(ForgetReaderRequest),
-}
-
-impl Mutation {
-    /// The command.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Mutation::Redeem(_) => Kind::Redeem,
-            Mutation::Hold(_) => Kind::Hold,
-            Mutation::Confirm(_) => Kind::Confirm,
-            Mutation::Release(_) => Kind::Release,
-            Mutation::RegisterClub(_) => Kind::RegisterClub,
-            Mutation::RegisterClient(_) => Kind::RegisterClient,
-            Mutation::CreateCampaign(_) => Kind::CreateCampaign,
-            Mutation::AddCodes(_) => Kind::AddCodes,
-            Mutation::SwitchCampaign(_) => Kind::SwitchCampaign,
-            Mutation::UpdateCampaign(_) => Kind::UpdateCampaign,
-            Mutation::ArchiveCampaign(_) => Kind::ArchiveCampaign,
-            Mutation::RestoreCampaign(_) => Kind::RestoreCampaign,
-            Mutation::GenerateCodes(_) => Kind::GenerateCodes,
-            Mutation::ArchiveCodes(_) => Kind::ArchiveCodes,
-            Mutation::RestoreCodes(_) => Kind::RestoreCodes,
-            Mutation::Refund(_) => Kind::Refund,
-            Mutation::AddCredential(_) => Kind::AddCredential,
-            Mutation::RevokeCredential(_) => Kind::RevokeCredential,
-            Mutation::RegisterGroup(_) => Kind::RegisterGroup,
-            Mutation::TopUp(_) => Kind::TopUp,
-            Mutation::RefundTopUp(_) => Kind::RefundTopUp,
-            Mutation::CreditBonus(_) => Kind::CreditBonus,
-            Mutation::WriteOffBonus(_) => Kind::WriteOffBonus,
-            Mutation::PayBonus(_) => Kind::PayBonus,
-            Mutation::RefundBonus(_) => Kind::RefundBonus,
-            Mutation::RecordSession(_) => Kind::RecordSession,
-            Mutation::RecordPurchase(_) => Kind::RecordPurchase,
-            Mutation::CreateRule(_) => Kind::CreateRule,
-            Mutation::UpdateRule(_) => Kind::UpdateRule,
-            Mutation::SwitchRule(_) => Kind::SwitchRule,
-            Mutation::ArchiveRule(_) => Kind::ArchiveRule,
-            Mutation::RestoreRule(_) => Kind::RestoreRule,
-            Mutation::KeepReader(_) => Kind::KeepReader,
-            Mutation::ForgetReader(_) => Kind::ForgetReader,
-        }
-    }
-
-    /// The redemption that this is, or may become: what is about one code and one client.
-    pub fn redemption(&self) -> Option<&RedeemRequest> {
-        match self {
-            Mutation::Redeem(mutation) => Some(mutation),
-            Mutation::Hold(mutation) => Some(&mutation.redeem),
-            Mutation::Confirm(_)
-            | Mutation::Release(_)
-            | Mutation::RegisterClub(_)
-            | Mutation::RegisterClient(_)
-            | Mutation::CreateCampaign(_)
-            | Mutation::AddCodes(_)
-            | Mutation::SwitchCampaign(_)
-            | Mutation::UpdateCampaign(_)
-            | Mutation::ArchiveCampaign(_)
-            | Mutation::RestoreCampaign(_)
-            | Mutation::GenerateCodes(_)
-            | Mutation::ArchiveCodes(_)
-            | Mutation::RestoreCodes(_)
-            | Mutation::Refund(_)
-            | Mutation::AddCredential(_)
-            | Mutation::RevokeCredential(_)
-            | Mutation::RegisterGroup(_)
-            | Mutation::TopUp(_)
-            | Mutation::RefundTopUp(_)
-            | Mutation::CreditBonus(_)
-            | Mutation::WriteOffBonus(_)
-            | Mutation::PayBonus(_)
-            | Mutation::RefundBonus(_)
-            | Mutation::RecordSession(_)
-            | Mutation::RecordPurchase(_)
-            | Mutation::CreateRule(_)
-            | Mutation::UpdateRule(_)
-            | Mutation::SwitchRule(_)
-            | Mutation::ArchiveRule(_)
-            | Mutation::RestoreRule(_)
-            | Mutation::KeepReader(_)
-            | Mutation::ForgetReader(_) => None,
-        }
     }
 }
 
@@ -392,7 +237,9 @@ impl State {
         };
         for some in records.chunks(AT_ONCE) {
             self.touch(some.iter().filter_map(needs));
-            some.iter().for_each(|record| self.apply(time, record));
+            for record in some {
+                self.apply(time, record);
+            }
         }
     }
 
@@ -410,7 +257,7 @@ impl State {
     fn decide_other(&self, now_ms: u64, stamp: Stamp, mutation: &Mutation, lookup: &impl Lookup) -> Record {
         let mut record = self.record_of(now_ms, stamp, mutation, lookup);
         if let Record::RequestRefused(refused) = &mut record {
-            refused.subject = self.subject(now_ms, &stamp, mutation, lookup);
+            refused.subject = self.subject(now_ms, &stamp, mutation);
         }
         record
     }
@@ -419,7 +266,7 @@ impl State {
     fn record_of(&self, now_ms: u64, stamp: Stamp, mutation: &Mutation, lookup: &impl Lookup) -> Record {
         match mutation {
             Mutation::Redeem(mutation) => redeem::decide(self, now_ms, stamp, mutation, lookup),
-            Mutation::Hold(mutation) => hold::decide(self, now_ms, stamp, mutation, lookup),
+            Mutation::Hold(mutation) => hold_code::decide(self, now_ms, stamp, mutation, lookup),
             Mutation::Confirm(mutation) => confirm::decide(self, now_ms, stamp, mutation),
             Mutation::Release(mutation) => release::decide(self, now_ms, stamp, mutation),
             Mutation::RegisterClub(mutation) => register_club::decide(self, stamp, mutation),
@@ -456,8 +303,9 @@ impl State {
     }
 
     /// Applies the next record, of a batch of this time. Records name only what exists, as `decide` saw to; one that does not
-    /// is without effect, so that a journal from elsewhere cannot stop the engine.
-    pub fn apply(&mut self, time: impl Into<BatchTime>, record: &Record) {
+    /// is without effect, so that a journal from elsewhere cannot stop the engine. Returns the reply to the record's request, if it has one:
+    /// as it is remembered, or itself if it is too long for that.
+    pub fn apply(&mut self, time: impl Into<BatchTime>, record: &Record) -> Option<Cow<'_, Remembered>> {
         let time = time.into();
         let time_ms = time.record_ms();
         self.position = Position(self.position.0 + 1);
@@ -482,7 +330,7 @@ impl State {
             | Record::HoldRefused(_)
             | Record::ConfirmationRefused(_) => {}
             Record::Activation(record) => redeem::apply(self, record),
-            Record::CodeHeld(record) => hold::apply(self, record),
+            Record::CodeHeld(record) => hold_code::apply(self, record),
             Record::HoldConfirmed(record) => confirm::apply(self, record),
             Record::HoldReleased(record) => release::apply(self, record),
             Record::ClubRegistered(record) => self.clubs.add(&record.name),
@@ -513,9 +361,8 @@ impl State {
             Record::ReaderRegistered(record) => readers::apply_registered(self, record, time_ms),
         }
         self.holds.finish(&self.campaigns);
-        if let (Some(stamp), Some(reply)) = (record.stamp(), reply_of(self.position, record)) {
-            self.requests.remember(time, stamp, reply, self.position);
-        }
+        let (stamp, reply) = (record.stamp()?, reply_of(self.position, record)?);
+        Some(self.requests.remember(time, stamp, reply, self.position))
     }
 }
 

@@ -83,11 +83,13 @@ impl Remembered {
         }
     }
 
-    /// What is remembered of the reply to the request whose record is at a position.
-    fn kept(self, position: Position) -> Remembered {
-        match &self {
-            Remembered::Other(reply) if reply.1.len() > REPLY_BYTES_KEPT_MAX => Remembered::Stored { kind: reply.0, position },
-            Remembered::Redeem(_) | Remembered::Other(_) | Remembered::Stored { .. } => self,
+    /// What is kept instead of a reply that is too long, to the request whose record is at a position.
+    fn instead(&self, position: Position) -> Option<Remembered> {
+        match self {
+            Remembered::Other(reply) if reply.1.len() > REPLY_BYTES_KEPT_MAX => {
+                Some(Remembered::Stored { kind: reply.0, position })
+            }
+            Remembered::Redeem(_) | Remembered::Other(_) | Remembered::Stored { .. } => None,
         }
     }
 
@@ -285,12 +287,7 @@ impl Requests {
         self.limit = usize::try_from(settings.requests_max).unwrap_or(usize::MAX).min(LIMIT_MAX);
     }
 
-    /// The answer to the newest remembered request.
-    pub fn newest(&self) -> Option<&Remembered> {
-        self.chunks.back()?.last().map(|row| &row.reply)
-    }
-
-    /// The first record from which a reply must be read again: the journal must be retained from there.
+    /// The first record from which a reply must be read again; the journal is to be kept from there.
     pub fn first_stored(&self) -> Option<Position> {
         let base = self.base.gone..self.base.rows.len();
         let is_stored = |at: &usize| (self.base.rows[*at].kind_and_end >> REPLY_END_BITS) as u16 & STORED != 0;
@@ -437,10 +434,22 @@ impl Requests {
         base.iter().map(|row| RequestId(row.id)).chain(live).map(RequestId::time_ms).take(FORGOTTEN_PER_RECORD)
     }
 
-    /// Remembers the answer to a request, and forgets expired ids.
-    pub(super) fn remember(&mut self, time: impl Into<BatchTime>, stamp: &Stamp, reply: Remembered, position: Position) {
+    /// Remembers what a request was answered, and forgets what has passed. Returns the reply.
+    pub(super) fn remember(
+        &mut self,
+        time: impl Into<BatchTime>,
+        stamp: &Stamp,
+        reply: Remembered,
+        position: Position,
+    ) -> Cow<'_, Remembered> {
         self.make_room(time.into());
-        self.push(stamp.request, stamp.body, reply.kept(position));
+        match reply.instead(position) {
+            None => Cow::Borrowed(self.push(stamp.request, stamp.body, reply)),
+            Some(stored) => {
+                self.push(stamp.request, stamp.body, stored);
+                Cow::Owned(reply)
+            }
+        }
     }
 
     /// Forgets expired ids, and at the limit the oldest ones, at the time of a batch.
@@ -471,14 +480,16 @@ impl Requests {
         }
     }
 
-    fn push(&mut self, id: RequestId, body: u64, reply: Remembered) {
+    fn push(&mut self, id: RequestId, body: u64, reply: Remembered) -> &Remembered {
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.chunks.push_back(Vec::with_capacity(CHUNK));
         }
         let number = self.first.wrapping_add(self.length as u32);
-        self.chunks.back_mut().expect("one was just added").push(Row { id, body, reply });
+        let chunk = self.chunks.back_mut().expect("one was just added");
+        chunk.push(Row { id, body, reply });
         self.length += 1;
         self.index.insert(id.0, number);
+        &chunk[chunk.len() - 1].reply
     }
 
     /// Forgets the oldest row, whose id has this time.

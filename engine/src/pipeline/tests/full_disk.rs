@@ -21,7 +21,11 @@ use scrip_journal::disk::double::{Crash, Double, Faults};
 /// An engine recovered from a disk.
 fn start(disk: &Double, segment_bytes: u64) -> Pipeline {
     let mut state = State::default();
-    let mut apply = |time_ms, records: &[Record]| records.iter().for_each(|record| state.apply(time_ms, record));
+    let mut apply = |time_ms, records: &[Record]| {
+        records.iter().for_each(|record| {
+            state.apply(time_ms, record);
+        })
+    };
     let (shared, dir, none) = (Arc::new(disk.clone()), Path::new("/data/journal"), ChainEnd::default());
     let journal = Segments::open(shared, dir, segment_bytes, none, &mut apply, &mut |_| {}).expect("the journal is whole");
     let hands = Hands(Arc::new(AtomicU64::new(START_MS)));

@@ -250,7 +250,9 @@ impl Shop {
 
 fn replay(state: &mut State, bytes: &[u8]) {
     let batch = Batch::parse(bytes).expect("it was just written");
-    batch.records().for_each(|item| state.apply(batch.time(), &item.expect("it was just written").1));
+    batch.records().for_each(|item| {
+        state.apply(batch.time(), &item.expect("it was just written").1);
+    });
 }
 
 /// Z3: whatever the clocks do, no request is executed twice, no young one is forgotten, none by the right clock is refused for

@@ -107,7 +107,9 @@ fn a_snapshot_of_version_1_from_a_time_ahead_locks_out_nobody_and_repeats_nothin
                 let reader = recovered(&disk, SEGMENT_EACH).expect("it is whole").journal.reader();
                 for bytes in reader.read(Position(1), usize::MAX).expect("it is whole") {
                     let batch = scrip_protocol::batch::Batch::parse(&bytes).expect("it is whole");
-                    batch.records().for_each(|item| replayed.apply(batch.time(), &item.expect("it is whole").1));
+                    batch.records().for_each(|item| {
+                        replayed.apply(batch.time(), &item.expect("it is whole").1);
+                    });
                 }
                 assert_eq!(first_difference(&replayed, &state), None);
             }

@@ -158,7 +158,9 @@ fn the_holds_of_a_revoked_credential_are_released() {
         hold code=B client=8 club=1 by=1
     ";
     let mut state = State::default();
-    super::recorded(script).iter().for_each(|(time_ms, record)| state.apply(*time_ms, record));
+    super::recorded(script).iter().for_each(|(time_ms, record)| {
+        state.apply(*time_ms, record);
+    });
     let revoked_ms = state.now_ms() + 5;
     revoke(&mut state, revoked_ms);
     let open: Vec<_> = state.holds.open().map(|hold| (hold.credential.0, hold.expires_ms == revoked_ms)).collect();
@@ -183,7 +185,9 @@ fn a_snapshot_carries_the_holds_of_a_revoked_credential_that_have_yet_to_expire(
     ";
     let script = format!("{script}{}", "hold code=A client=7 club=1 by=2\n".repeat(1_500));
     let mut state = State::default();
-    super::recorded(&script).iter().for_each(|(time_ms, record)| state.apply(*time_ms, record));
+    super::recorded(&script).iter().for_each(|(time_ms, record)| {
+        state.apply(*time_ms, record);
+    });
     let now_ms = state.now_ms();
     revoke(&mut state, now_ms);
     assert_eq!(state.holds.revoked_rows().count(), 1, "some holds have yet to expire");
@@ -191,7 +195,9 @@ fn a_snapshot_carries_the_holds_of_a_revoked_credential_that_have_yet_to_expire(
     for _ in 0..2 {
         assert!(reopened == state);
         let set = SettingsSet { settings: Settings::default(), codes: RecordedForm::of(state.code_form()) }.into();
-        [&mut state, &mut reopened].into_iter().for_each(|state| state.apply(now_ms, &set));
+        [&mut state, &mut reopened].into_iter().for_each(|state| {
+            state.apply(now_ms, &set);
+        });
     }
     assert_eq!(state.holds.revoked_rows().count(), 0);
     assert_eq!(state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held), Some(0));
@@ -215,7 +221,7 @@ fn a_revocation_in_a_first_journal_leaves_holds_open() {
             match n == 0 && is_first {
                 true => state.apply(*time_ms, &SettingsApplied { settings: Settings::default() }.into()),
                 false => state.apply(*time_ms, record),
-            }
+            };
         }
         let now_ms = state.now_ms();
         revoke(&mut state, now_ms);
@@ -225,7 +231,9 @@ fn a_revocation_in_a_first_journal_leaves_holds_open() {
         assert!(reopened == state);
         let codes = RecordedForm::of(state.code_form());
         let set = SettingsSet { settings: Settings::default(), codes }.into();
-        [&mut state, &mut reopened].into_iter().for_each(|state| state.apply(now_ms, &set));
+        [&mut state, &mut reopened].into_iter().for_each(|state| {
+            state.apply(now_ms, &set);
+        });
         assert!(reopened == state, "a restart changes nothing of what was revoked before");
         assert_eq!(held(&state), Some(if is_first { 2 } else { 1 }));
     }

@@ -52,7 +52,9 @@ fn everything() -> Bench {
 
 fn replayed<'a>(records: impl Iterator<Item = &'a (u64, Record)>) -> State {
     let mut state = State::default();
-    records.for_each(|(time_ms, record)| state.apply(*time_ms, record));
+    records.for_each(|(time_ms, record)| {
+        state.apply(*time_ms, record);
+    });
     state
 }
 
