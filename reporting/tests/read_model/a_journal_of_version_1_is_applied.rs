@@ -30,7 +30,9 @@ fn stored() -> (Vec<Vec<u8>>, ChainEnd) {
 fn replay(state: &mut State, batches: &[Vec<u8>]) {
     for bytes in batches {
         let batch = Batch::parse(bytes).expect("it is intact");
-        batch.records().for_each(|item| state.apply(batch.time_ms, &item.expect("it is intact").1));
+        for item in batch.records() {
+            state.apply(batch.time_ms, &item.expect("it is intact").1);
+        }
     }
 }
 

@@ -94,7 +94,9 @@ fn a_read_model_seeded_from_version_1_expires_the_holds_that_the_engine_expires(
         let mut journal = Journal::after(end);
         journal.batch(now_ms - BEGAN_MS, &records);
         read_model::apply(&mut model, &journal.batches, || 1, |_| true);
-        records.iter().for_each(|record| state.apply(now_ms, record));
+        for record in &records {
+            state.apply(now_ms, record);
+        }
         let of_engine: Vec<i64> = state.holds.open().map(|held| held.expires_ms as i64).collect();
         assert_eq!(expiries(&path), of_engine);
         assert_eq!(of_engine.contains(&(now_ms as i64)), is_expired, "{records:?}");
