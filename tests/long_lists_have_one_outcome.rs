@@ -148,11 +148,18 @@ fn a_list_that_was_refused_stays_refused_under_its_request_id() {
         assert!(refused.out.starts_with("refused: an earlier attempt with this request id was refused, and nothing was added"));
     }
     // A new id adds the list, and its retry is not mistaken for a refused one.
+    let first = id;
     let id = RequestId::now().to_string();
     let add = ["codes", "add", "1", "--request-id", &id, text(&list)];
     let added = site.staff_json(&add, 0);
     assert_eq!(added["summary"]["added"], json!(70_000));
     assert_eq!(site.staff_json(&add, 0), added);
+    // The first part would be refused as well by now: nothing was added under the first id.
+    site.staff(&["campaign", "archive", "1"]).exits(0);
+    let refused = [&["codes", "add", "1", text(&list)], &reject[..], &[first.as_str()]].concat();
+    for _ in 0..2 {
+        assert_eq!(site.staff_json(&refused, 1)["request"], json!(first));
+    }
 }
 
 /// K5, K6, Z3: the sums of a list are the same when the command is repeated, though the campaign takes no codes any longer.

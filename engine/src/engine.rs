@@ -56,7 +56,7 @@ pub struct Start {
     pub limits: Limits,
     /// Limits for callers.
     pub server_limits: ServerLimits,
-    /// Start although the machine's clock is implausible compared with the newest record ([`ClockError`]), and check later starts
+    /// Start although the machine's clock is implausible compared with the newest record ([`ClockError`](crate::pipeline::ClockError)), and check later starts
     /// against this clock.
     pub accept_clock: bool,
 }

@@ -211,18 +211,25 @@ impl Adding<'_> {
         if trial.refuses_first {
             let mut list = self.source.open()?;
             let Some(first) = Parts::of(list.lines()?).next().transpose()? else { return Ok(false) };
-            let sent = self.send_part(self.campaign(), &first).await?;
-            return Ok(matches!(sent, Sent::Added(..) | Sent::Nothing(_)));
+            return match self.send_part(self.campaign(), &first).await {
+                Ok(Sent::Added(..)) => Ok(true),
+                // It may be sent for the first time here. An earlier attempt went on to the next part.
+                Ok(Sent::Nothing(_)) => Ok(trial.parts.len() > 1 && !self.take_id(1).await?),
+                Ok(Sent::Conflicts(_) | Sent::Refused(_)) => Ok(false),
+                // An earlier command took the id when it refused the list.
+                Err(error) if is_reused(&error) && self.take_id(0).await? => Ok(false),
+                Err(error) => Err(error.into()),
+            };
         }
-        Ok(!self.take_first_id().await?)
+        Ok(!self.take_id(0).await?)
     }
 
-    /// Sends a request that is always refused under the id of the first part, which is then never executed under this id. Returns
-    /// false if the id was taken by another request.
-    async fn take_first_id(&self) -> Result<bool, ClientError> {
+    /// Sends a request that is always refused under the id of a part, which is then never executed under this id. Returns false if
+    /// the id was taken by another request.
+    async fn take_id(&self, part: u64) -> Result<bool, ClientError> {
         let refused =
             AddCodes { campaign: CampaignId(0), lines: CodeTexts::default(), first_line: 1, on_conflict: OnConflict::Reject };
-        match self.client.add_codes(self.request.of_part(0), &refused).await {
+        match self.client.add_codes(self.request.of_part(part), &refused).await {
             Ok(AddCodesOutcome::UnknownCampaign) => Ok(true),
             // Ids from before the engine compared bodies: this is the outcome of the part itself.
             Ok(_) => Ok(false),
@@ -275,7 +282,7 @@ impl Adding<'_> {
                 && part.number == 0
                 && self.is_retry
                 && is_reused(error)
-                && self.take_first_id().await?
+                && self.take_id(0).await?
             {
                 // An earlier command took the id when it refused the list. That holds for a retry, whatever would be possible now.
                 return Ok(Some(NotAdded::before()));

@@ -14,7 +14,6 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -35,17 +34,16 @@ pub(super) async fn serve(
     mut stopping: watch::Receiver<bool>,
 ) {
     let service = TowerToHyperService::new(router);
-    let unsent = Unsent::default();
     let answer = service_fn(|request| {
-        let (answer, in_progress, unsent) = (service.call(request), slot.begin(), Arc::clone(&unsent));
+        let (answer, in_progress, slot) = (service.call(request), slot.begin(), Arc::clone(&slot));
         async {
             answer.await.map(|response| {
-                let unsent = response.headers().contains_key(header::VARY).then_some(unsent);
-                response.map(|body| Response { body, in_progress: Some(in_progress), unsent })
+                let sending = response.headers().contains_key(header::VARY).then_some(slot);
+                response.map(|body| Response::new(body, in_progress, sending))
             })
         }
     });
-    let io = TokioIo::new(Patient { stream, stalled: limits.stalled, waiting: None, unsent: Arc::clone(&unsent) });
+    let io = TokioIo::new(Patient { stream, stalled: limits.stalled, waiting: None, slot: Arc::clone(&slot) });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
@@ -67,23 +65,31 @@ pub(super) async fn serve(
     }
 }
 
-/// The request whose response is in the buffer of the connection: it ends when that is flushed.
-type Unsent = Arc<Mutex<Option<InProgress>>>;
-
-/// A response's body, during which its connection is not idle.
+/// A response's body.
 struct Response {
     body: Body,
-    in_progress: Option<InProgress>,
-    /// Of a response that depends on the caller: the connection is not idle until all of it is sent. Others are for anybody, who could hold
-    /// every connection by reading slowly.
-    unsent: Option<Unsent>,
+    /// Of a body that is produced while it is sent: the connection is not idle meanwhile.
+    _in_progress: Option<InProgress>,
+    /// Of a response that depends on the caller: the connection is not idle while it is being sent, for a limited time. Other responses
+    /// are for anybody, who could use up all connections by reading slowly.
+    sending: Option<Arc<Slot>>,
+}
+
+impl Response {
+    fn new(body: Body, in_progress: InProgress, sending: Option<Arc<Slot>>) -> Response {
+        let is_complete = body.size_hint().exact().is_some();
+        if is_complete && let Some(slot) = &sending {
+            // Before the request ends, so that the connection is not idle in between.
+            slot.begin_sending();
+        }
+        Response { body, _in_progress: (!is_complete).then_some(in_progress), sending }
+    }
 }
 
 impl Drop for Response {
     fn drop(&mut self) {
-        if let Some(unsent) = &self.unsent {
-            let before = std::mem::replace(&mut *unsent.lock(), self.in_progress.take());
-            drop(before);
+        if let Some(slot) = &self.sending {
+            slot.begin_sending();
         }
     }
 }
@@ -111,7 +117,7 @@ struct Patient {
     stalled: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
-    unsent: Unsent,
+    slot: Arc<Slot>,
 }
 
 impl Patient {
@@ -155,8 +161,7 @@ impl AsyncWrite for Patient {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
         if polled.is_ready() {
             // The connection is flushed when its buffer is empty.
-            let sent = self.unsent.lock().take();
-            drop(sent);
+            self.slot.end_sending();
         }
         self.limited(polled, context)
     }

@@ -13,6 +13,10 @@ pub struct ListenerLimits {
     /// How long the head of a request may take, from the moment when the connection is ready for one; so also how long a
     /// connection may be idle.
     pub header: Duration,
+    /// How long a response keeps its connection from being closed for a new one while it is being sent. Without that limit, slow
+    /// readers of one token could use up all connections. A body that is produced while it is sent, such as an export, has limits of
+    /// its own.
+    pub sending: Duration,
     /// How long a response may wait for its reader to read anything.
     pub stalled: Duration,
 }
@@ -23,6 +27,7 @@ impl ListenerLimits {
         connections_max: 64,
         connections_per_address_max: 16,
         header: Duration::from_secs(15),
+        sending: Duration::from_secs(10),
         stalled: Duration::from_secs(90),
     };
 

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use scrip_protocol::strangers::PeerAddress;
@@ -22,6 +22,7 @@ const HAND_OVER: Duration = Duration::from_secs(1);
 pub(super) struct Slots {
     pub(super) free: Arc<Semaphore>,
     per_address_max: usize,
+    sending: Duration,
     table: Mutex<Table>,
 }
 
@@ -36,6 +37,8 @@ struct Table {
 struct Open {
     address: PeerAddress,
     is_idle: bool,
+    /// Since when a response has been in the connection's buffer.
+    sending_since: Option<Instant>,
     close: Arc<Notify>,
 }
 
@@ -46,6 +49,8 @@ pub(super) struct Slot {
     number: Mutex<u64>,
     /// Requests in progress. HTTP/1 has one at a time, but the next may begin before the last response is dropped.
     requests: AtomicUsize,
+    /// Whether a response is in the connection's buffer.
+    is_sending: AtomicBool,
     close: Arc<Notify>,
     _permit: OwnedSemaphorePermit,
 }
@@ -56,7 +61,7 @@ pub(super) struct InProgress(Arc<Slot>);
 impl Slots {
     pub(super) fn new(limits: ListenerLimits) -> Slots {
         let free = Arc::new(Semaphore::new(limits.connections_max));
-        Slots { free, per_address_max: limits.connections_per_address_max, table: Mutex::default() }
+        Slots { free, per_address_max: limits.connections_per_address_max, sending: limits.sending, table: Mutex::default() }
     }
 
     /// A slot for a connection from an address. At a limit, the connection that has been idle for longest is closed for it; none
@@ -76,7 +81,8 @@ impl Slots {
         let close = Arc::new(Notify::new());
         let number = self.table.lock().add(address, close.clone());
         let slots = Arc::clone(self);
-        Some(Arc::new(Slot { slots, address, number: Mutex::new(number), requests: AtomicUsize::new(0), close, _permit: permit }))
+        let (number, requests, is_sending) = (Mutex::new(number), AtomicUsize::new(0), AtomicBool::new(false));
+        Some(Arc::new(Slot { slots, address, number, requests, is_sending, close, _permit: permit }))
     }
 
     /// Tells an idle connection of an address to close if the address is at its limit. Returns whether one must close; none if all of
@@ -87,19 +93,19 @@ impl Slots {
         if address.is_loopback() || taken < self.per_address_max {
             return Some(false);
         }
-        table.close_first(|open| open.address == address).then_some(true)
+        table.close_first(self.sending, |open| open.address == address).then_some(true)
     }
 
     /// Tells the connection that has been idle for longest to close. Returns whether there was one.
     pub(super) fn close_longest_idle(&self) -> bool {
-        self.table.lock().close_first(|_| true)
+        self.table.lock().close_first(self.sending, |_| true)
     }
 }
 
 impl Table {
     fn add(&mut self, address: PeerAddress, close: Arc<Notify>) -> u64 {
         let number = self.number();
-        self.open.insert(number, Open { address, is_idle: true, close });
+        self.open.insert(number, Open { address, is_idle: true, sending_since: None, close });
         *self.per_address.entry(address).or_default() += 1;
         number
     }
@@ -109,10 +115,12 @@ impl Table {
         self.next
     }
 
-    /// Tells the first idle connection of a kind to close. It is removed from the table at once, so that it is notified only once
+    /// Tells the first idle connection of a kind to close; one that has been sending a response for less than `sending` is not idle.
+    /// It is removed from the table at once, so that it is notified only once
     /// and no longer counts for its address.
-    fn close_first(&mut self, is_wanted: impl Fn(&Open) -> bool) -> bool {
-        let first = self.open.iter().find(|(_, open)| open.is_idle && is_wanted(open)).map(|(number, _)| *number);
+    fn close_first(&mut self, sending: Duration, is_wanted: impl Fn(&Open) -> bool) -> bool {
+        let is_idle = |open: &Open| open.is_idle && open.sending_since.is_none_or(|since| since.elapsed() >= sending);
+        let first = self.open.iter().find(|(_, open)| is_idle(open) && is_wanted(open)).map(|(number, _)| *number);
         let Some(closing) = first.and_then(|number| self.open.remove(&number)) else { return false };
         self.leaves(closing.address);
         closing.close.notify_one();
@@ -140,6 +148,27 @@ impl Slot {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.renumber(false);
         InProgress(Arc::clone(self))
+    }
+
+    /// Marks the connection as one whose buffer has a response. The time counts from the first response since the buffer was empty.
+    pub(super) fn begin_sending(&self) {
+        if !self.is_sending.swap(true, Ordering::Relaxed) {
+            self.set_sending_since(Some(Instant::now()));
+        }
+    }
+
+    /// Marks the connection as one whose buffer is empty.
+    pub(super) fn end_sending(&self) {
+        if self.is_sending.swap(false, Ordering::Relaxed) {
+            self.set_sending_since(None);
+        }
+    }
+
+    fn set_sending_since(&self, since: Option<Instant>) {
+        let (number, mut table) = (self.number.lock(), self.slots.table.lock());
+        if let Some(open) = table.open.get_mut(&number) {
+            open.sending_since = since;
+        }
     }
 
     fn renumber(&self, is_idle: bool) {

@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const PATIENT: Duration = Duration::from_secs(600);
 
 const LIMITS: ListenerLimits =
-    ListenerLimits { connections_max: 8, connections_per_address_max: 3, header: PATIENT, stalled: PATIENT };
+    ListenerLimits { connections_max: 8, connections_per_address_max: 3, header: PATIENT, sending: PATIENT, stalled: PATIENT };
 
 struct Listening {
     address: SocketAddr,
@@ -148,6 +148,28 @@ async fn a_slow_reader_of_what_anybody_reads_holds_no_slot() {
         slow.push(stream);
     }
     assert!(ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200"));
+}
+
+/// A caller with a token that reads slowly, and has sent further requests, holds connections for a limited time only.
+#[tokio::test]
+async fn a_slow_reader_with_a_token_holds_no_slot_for_long() {
+    let limits = ListenerLimits { sending: Duration::from_millis(200), ..LIMITS };
+    let listening = listen(limits).await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut stream = connect(&listening).await;
+        assert!(ask(&mut stream, "/large").await.starts_with(b"HTTP/1.1 200"));
+        stream.write_all(&b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100)).await.expect("it is sent");
+        slow.push(stream);
+    }
+    let answered = async {
+        // Closed at once, until a connection has been sending for long enough.
+        while !ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200") {
+            let mut some = [0; 2_048];
+            slow[0].read_exact(&mut some).await.expect("it goes on");
+        }
+    };
+    timeout(DEADLINE, answered).await.expect("a slot becomes free");
 }
 
 #[tokio::test]
