@@ -1,6 +1,7 @@
-//! Requests for pages and cards, which wait apart from all others: the engine thread serves one at a time, between chunks.
+//! Requests for pages and cards, and changes that take as long, which wait apart from all others: the engine thread serves one at a time, between
+//! chunks.
 //!
-//! Such a read may take milliseconds, where a redemption takes a microsecond. So a page is served after whatever was handed over before
+//! Such a request may take milliseconds, where a redemption takes a microsecond. So a page is served after whatever was handed over before
 //! it, and then while no chunk waits; or, while chunks wait, when the engine thread has spent at least [`OTHERS`] times as long on them
 //! as on the page before. Before it serves one it hands over the commit that it has decided; only while the journal thread cannot take
 //! that does it serve a page meanwhile, and the same pause follows.

@@ -15,13 +15,13 @@ use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{
     AnyCommand, ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, RequestId, Role, Stamp, wire,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::closing::Closing;
 use super::generating::Generation;
-use super::weight::{Reply, list_bytes};
+use super::weight::{Reply, is_long_change, list_bytes};
 use super::{LARGE_FRAME_BYTES, Shared, generating, refund, rehearsal, snapshot, stored, tail, watching};
 use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{One, RefusalCounts, RequestCounts, count_refusals};
@@ -91,7 +91,7 @@ struct Sorted {
     waiting: Waiting,
 }
 
-/// A request for a page, or whose reply does not fit the small reservation of its chunk.
+/// A request for a page, or a change that takes as long, or whose reply does not fit the small reservation of its chunk.
 struct Alone {
     request: Request,
     /// How many bytes its reply may have.
@@ -354,7 +354,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Hands requests over, after the bytes of their replies were reserved, with the memory that is counted for their lists.
+    /// Hands requests over, after the bytes of their replies were reserved, with the memory that is counted for their lists. Waits until a change
+    /// that is served as a page is has been decided: what the lane hands over next is decided after it.
     async fn hand_over(
         &mut self,
         mut requests: Vec<Request>,
@@ -369,6 +370,9 @@ impl Reader {
         requests.chunks_mut(AT_ONCE).for_each(|requests| look_up(requests, &self.shared.index));
         let mut budget = lists;
         budget.extend(self.large.take().into_iter().flat_map(|(room, _)| room));
+        let is_change = is_page && requests.iter().any(|request| matches!(request.call, Call::Change(_)));
+        let decided = is_change.then(|| Arc::new(Semaphore::new(1)));
+        budget.extend(decided.iter().filter_map(|decided| decided.clone().try_acquire_owned().ok()));
         let budget = (!budget.is_empty()).then_some(budget);
         let chunk = Chunk { outbox: self.outbox.clone(), requests, budget, reserved };
         let (count, intake) = (chunk.requests.len(), &self.shared.intake);
@@ -389,6 +393,12 @@ impl Reader {
                 push_value(&mut frames, REFUSAL, request.correlation, &BUSY);
             }
             self.outbox.deliver(frames, count);
+        }
+        if let Some(decided) = decided {
+            tokio::select! {
+                _ = decided.acquire() => {}
+                () = self.outbox.closed() => {}
+            }
         }
     }
 
@@ -482,6 +492,7 @@ fn sort(frame: Frame<'_>, caller: &Arc<Holder>, share: &Share, shared: &Shared, 
     let command = AnyCommand::decode(request.kind, request.payload)?;
     whole_list(request.kind, &command)?;
     let reply = Reply::of(request.kind, list_of(&command));
+    let reply = if is_long_change(request.kind, &command, lines_of(&command)) { reply.apart() } else { reply };
     if let Some(club) = command.club().filter(|club| !caller.may_ask_for(*club)) {
         let about = About { client: client_of(&command), club: Some(club), code: code_of(&command, form) };
         return sorted.forbid(&request, correlation, caller, shared, about, Refusal::ClubForbidden { club });

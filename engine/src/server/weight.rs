@@ -1,8 +1,8 @@
 //! How many bytes the reply to a request may have, so that a lane can reserve them before it hands the request over.
 
-use scrip_protocol::Kind;
 use scrip_protocol::command::{CodeTexts, LINES_MAX};
 use scrip_protocol::frame::Frame;
+use scrip_protocol::{AnyCommand, Kind};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -40,6 +40,18 @@ pub(super) enum Reply {
     MadeByLane,
 }
 
+/// How many lines a change may have that waits with the other requests: some hundred microseconds.
+const LINES_WITH_OTHERS: usize = 1_024;
+
+/// Whether a change may take milliseconds: it walks its campaign, has a long list of codes, or compares a rule with thousands of others.
+pub(super) fn is_long_change(kind: Kind, command: &AnyCommand, lines: usize) -> bool {
+    if let AnyCommand::UpdateCampaign(command) = command {
+        return command.activations_per_code_max.is_some();
+    }
+    let is_long_list = lines > LINES_WITH_OTHERS && kind.mutates();
+    is_long_list || matches!(kind, Kind::RestoreCampaign | Kind::CreateRule | Kind::UpdateRule)
+}
+
 /// The longest reply of those that reserve nothing.
 pub(super) const SMALL: usize = 512;
 
@@ -47,6 +59,14 @@ pub(super) const SMALL: usize = 512;
 const LINE: usize = 40;
 
 impl Reply {
+    /// The same reply to a change that waits apart from other requests.
+    pub(super) fn apart(self) -> Reply {
+        match self {
+            Reply::Small | Reply::MadeByLane => Reply::Page(SMALL),
+            Reply::Long(bytes) | Reply::Page(bytes) => Reply::Page(bytes),
+        }
+    }
+
     /// The reply to a request with this list of codes, if it has one.
     pub(super) fn of(kind: Kind, list: Option<&CodeTexts>) -> Reply {
         let report = SMALL + list.map_or(0, |list| list.len() * LINE + list.text.len());
@@ -152,6 +172,22 @@ mod tests {
             as_of: Position(1),
             as_of_ms: 1,
         }
+    }
+
+    /// What walks a campaign, or a long list, waits apart; the same commands where they cost little do not.
+    #[test]
+    fn long_changes_wait_apart_from_other_requests() {
+        let campaign = CampaignId(1);
+        let update = |change| AnyCommand::UpdateCampaign(UpdateCampaign { campaign, ..change });
+        let capped = UpdateCampaign { activations_per_code_max: Some(None), ..UpdateCampaign::default() };
+        assert!(is_long_change(Kind::UpdateCampaign, &update(capped), 0));
+        let renamed = UpdateCampaign { name: Some(name()), activations_max: Some(Some(1)), ..UpdateCampaign::default() };
+        assert!(!is_long_change(Kind::UpdateCampaign, &update(renamed), 0));
+        assert!(is_long_change(Kind::RestoreCampaign, &AnyCommand::RestoreCampaign(RestoreCampaign { campaign }), 0));
+        assert!(!is_long_change(Kind::ArchiveCampaign, &AnyCommand::ArchiveCampaign(ArchiveCampaign { campaign }), 0));
+        let archive = AnyCommand::ArchiveCodes(ArchiveCodes { campaign, codes: CodeTexts::default() });
+        assert_eq!([1_024, 1_025].map(|lines| is_long_change(Kind::ArchiveCodes, &archive, lines)), [false, true]);
+        assert_eq!(Reply::of(Kind::UpdateCampaign, None).apart(), Reply::Page(SMALL), "it has a place as pages have");
     }
 
     /// Every command with a list counts it, whatever its lines are; redemptions and others have none.

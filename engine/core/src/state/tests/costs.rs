@@ -1,7 +1,9 @@
 //! A record costs as much as it changes, however large its campaign is.
 
-use scrip_protocol::command::{OnConflict, RegisterClub, RevokeCredential, Terms, UpdateCampaign};
-use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Settings, Stamp};
+use scrip_protocol::command::{
+    CredentialAdded, Grant, OnConflict, RegisterClub, RevokeCredential, Secret, Terms, UpdateCampaign,
+};
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Role, Settings, Stamp};
 
 use super::{Bench, list, stamp};
 use crate::index::{Index, normalise};
@@ -112,6 +114,11 @@ fn a_change_of_other_terms_recounts_nothing() {
 #[test]
 fn a_record_looks_once_at_what_a_campaign_has_in_all() {
     let mut shop = Shop::new(200, Terms { activations_max: Some(150), ..Terms::new("shop", Money(1)) });
+    for (number, role) in [(1, Role::Operator), (2, Role::Gateway)] {
+        let (name, secret) = (role.to_string(), Secret::Token([number as u8; 32]));
+        let grant = Grant { name, role, clubs: Vec::new(), reasons: true, secret };
+        shop.bench.follow(CredentialAdded { stamp: None, credential: CredentialId(number), grant }.into());
+    }
     for slot in 0..150 {
         let redeem = shop.use_of(slot);
         shop.run(2, &Mutation::Hold(Box::new(HoldRequest { redeem, ttl_ms: 600_000 })));
