@@ -25,6 +25,7 @@ mod share;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod window_budget;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -288,7 +289,7 @@ impl Intake {
         }
     }
 
-    /// Hands a request over that is for a page, or a card: something that takes its time. It is served between chunks, after all that
+    /// Hands a request over that is for a page, or a card, or a long change: something that takes its time. It is served between chunks, after all that
     /// this lane has handed over before.
     ///
     /// # Errors
@@ -370,6 +371,7 @@ impl Pipeline {
         let engine = engine_thread::EngineThread {
             kept_from: kept_from.clone(),
             reader_budget: reader_budget::ReaderBudget::default(),
+            window_budget: window_budget::WindowBudget::default(),
             state,
             guard,
             tally,
