@@ -89,7 +89,7 @@ fn an_archive_of_some_codes_recounts_these_alone() {
     }
     // Those that are left over by a restore are archived already.
     shop.run(1, &Mutation::ArchiveCampaign(CAMPAIGN));
-    let list = list([shop.codes[7].as_str(), shop.codes[8].as_str()].into_iter());
+    let list = list([shop.codes[7].as_str(), shop.codes[8].as_str()]);
     let terms = Terms::new("other", Money(1));
     shop.run(1, &Mutation::CreateCampaign(Box::new(CreateCampaignRequest { terms, list, on_conflict: OnConflict::Reject })));
     shop.run(1, &Mutation::RestoreCampaign(CAMPAIGN));
