@@ -354,8 +354,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Hands requests over, after the bytes of their replies were reserved, with the memory that is counted for their lists. Waits until a change
-    /// that is served as a page is has been decided: what the lane hands over next is decided after it.
+    /// Hands requests over, after the bytes of their replies were reserved. Waits until a long change is decided, so that the next are after it.
     async fn hand_over(
         &mut self,
         mut requests: Vec<Request>,
@@ -394,11 +393,10 @@ impl Reader {
             }
             self.outbox.deliver(frames, count);
         }
-        if let Some(decided) = decided {
-            tokio::select! {
-                _ = decided.acquire() => {}
-                () = self.outbox.closed() => {}
-            }
+        let Some(decided) = decided else { return };
+        tokio::select! {
+            _ = decided.acquire() => {}
+            () = self.outbox.closed() => {}
         }
     }
 
