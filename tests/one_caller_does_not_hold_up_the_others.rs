@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use scrip_client::Client;
 use scrip_protocol::command::{
-    AddCodes, AddCodesOutcome, CodeFilter, CodeTexts, GenerateCodes, ListCodes, OnConflict, RedeemOutcome, Tail, UsageFilter,
+    AddCodes, AddCodesOutcome, CodeFilter, CodeTexts, GenerateCodes, ListCodes, OnConflict, Redeem, RedeemOutcome, Tail,
+    UpdateCampaign, UpdateCampaignOutcome, UsageFilter,
 };
 use scrip_protocol::{ClubId, Position, Refusal, RequestId, Role};
 use support::{Lane, Reply, Server, campaign, club, redemption, request, terms};
@@ -76,7 +77,57 @@ async fn a_token_that_generates_many_codes_delays_nobody() {
     assert!((1_800..2_000).contains(&busy), "{busy} of 2,000 at once were refused as busy");
 }
 
-/// If the replies on a lane are not read, the engine stops reading this lane and all others of its credential.
+/// A change of a cap walks all codes of its campaign: such changes wait as pages do, however many a token sends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_changes_caps_holds_up_nobody() {
+    let server = Server::start();
+    let operator = server.client(Role::Operator).await;
+    let club = club(&operator, "Club").await;
+    let campaign = with_codes(&operator, "cap", 50_000).await;
+    let capped = |cap| UpdateCampaign { campaign, activations_per_code_max: Some(Some(cap)), ..UpdateCampaign::default() };
+    let mut lanes = Vec::new();
+    for _ in 0..4 {
+        let mut lane = server.lane(Role::Marketing).await;
+        let frames: Vec<Vec<u8>> =
+            (0..8_000).map(|number| request(number, RequestId::now(), &capped(number as u32 % 2 + 1))).collect();
+        lane.write(&frames.concat()).await;
+        lanes.push(lane);
+    }
+    for number in 0..20 {
+        redeem_at_once(&server, club, &format!("cap-{number}")).await;
+    }
+    let (done, sent) = (counted(&operator, "update-campaign").await, 32_000);
+    assert!(done < sent, "all {sent} changes were read before the redemptions were answered");
+}
+
+/// What a lane sends after a change that waits apart is decided after that change.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_requests_of_a_lane_are_decided_in_the_order_in_which_they_were_sent() {
+    let server = Server::start();
+    let operator = server.client(Role::Operator).await;
+    let club = club(&operator, "Club").await;
+    let campaign = with_codes(&operator, "order", 2_000).await;
+    let mut lane = server.lane(Role::Operator).await;
+    let mut frames = Vec::new();
+    for number in 0..50_u64 {
+        let cap =
+            UpdateCampaign { campaign, activations_per_code_max: Some(Some(number as u32 + 1)), ..UpdateCampaign::default() };
+        frames.push(request(3 * number, RequestId::now(), &cap));
+        for again in 1..3 {
+            frames.push(request(3 * number + again, RequestId::now(), &redemption(7, club, "order-0")));
+        }
+    }
+    lane.write(&frames.concat()).await;
+    for reply in lane.replies(150).await {
+        match reply.correlation % 3 {
+            0 => assert!(matches!(reply.outcome::<UpdateCampaign>(), Ok(UpdateCampaignOutcome::Updated(_))), "{reply:?}"),
+            1 => assert!(matches!(reply.outcome::<Redeem>(), Ok(RedeemOutcome::Redeemed { .. })), "{reply:?}"),
+            _ => assert_eq!(reply.outcome::<Redeem>(), Ok(RedeemOutcome::CodeExhausted), "{reply:?}"),
+        }
+    }
+}
+
+/// A lane is not read while its replies are not taken, nor is any other of its credential.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_a_caller_that_reads_no_replies_are_not_read() {
     let server = Server::start();

@@ -227,9 +227,10 @@ fn the_limits_are_on_the_page() {
         assert!(source.contains(constant), "{constant}");
         on_page(documented.to_owned());
     }
-    let ListenerLimits { connections_max, connections_per_address_max, header, stalled } = LISTENER_LIMITS;
+    let ListenerLimits { connections_max, connections_per_address_max, header, sending, stalled } = LISTENER_LIMITS;
     on_page(format!("| connections; of one address | {connections_max}; {connections_per_address_max},"));
     on_page(format!("| the head of a request; a connection without one | {} s,", header.as_secs()));
+    on_page(format!("| a response being sent | {} s,", sending.as_secs()));
     on_page(format!("| a response that its reader does not accept | {} s,", stalled.as_secs()));
     let (_, document) = described(api(Path::new("nowhere")).0);
     let document = serde_json::to_value(&document).expect("the document is JSON");

@@ -21,6 +21,7 @@ use super::pages::{Turn, Turns};
 use super::reader_budget::ReaderBudget;
 use super::registry::KeptFrom;
 use super::tally::Tally;
+use super::window_budget::WindowBudget;
 use super::{Attempt, BUSY, Call, Change, Limits, Read, Request, StoredReply, batch_time};
 use scrip_core::guard::{Asker, FailedCode, Guard, Reason};
 use scrip_core::index::Index;
@@ -38,6 +39,7 @@ pub(super) struct EngineThread {
     pub(super) clock: EngineClock,
     pub(super) kept_from: Arc<KeptFrom>,
     pub(super) reader_budget: ReaderBudget,
+    pub(super) window_budget: WindowBudget,
     pub(super) limits: Limits,
     pub(super) turns: Turns,
     pub(super) hand_over: Sender<Commit>,
@@ -167,7 +169,11 @@ impl EngineThread {
     /// Decides a chunk into a commit. On the way a commit that is full, or that the idle journal thread takes, is handed over.
     fn take(&mut self, Turn { mut chunk, is_page }: Turn, open: Option<Commit>) -> Result<Commit, JournalGone> {
         let mut commit = match open {
-            Some(commit) => commit,
+            Some(mut commit) => {
+                // It may have been opened long ago, where the journal thread waits for the disk: the ids of new requests are not ahead.
+                commit.clock.latest_ms = commit.clock.latest_ms.max(self.clock.now().requests.latest_ms);
+                commit
+            }
             None => self.open(),
         };
         if chunk.requests.is_empty() {
@@ -320,6 +326,11 @@ impl EngineThread {
             }
             Admission::New => {}
         }
+        if let Some((share, retry_after_ms)) = self.state.requests.share(clock.earliest_ms)
+            && self.window_budget.executed(now_ms, stamp.credential) > share
+        {
+            return self.refuse(now_ms, change, Refusal::Busy { retry_after_ms }, correlation, &mut replies.frames);
+        }
         let asker = mutation.redemption().map(|mutation| Asker {
             credential: stamp.credential,
             client: Some(mutation.client),
@@ -355,6 +366,7 @@ impl EngineThread {
             self.guard.failed(now_ms, asker, &[FailedCode { fingerprint, reason }]);
         }
         self.tally.executed(&record);
+        self.window_budget.count(now_ms, stamp.credential);
         batch.push(&record);
         let with_reasons = matches!(record, Record::Activation(_)) || self.state.credentials.is_told_reasons(stamp.credential);
         let reply = self.state.apply(batch.time(), &record).expect("a request's record has a reply");

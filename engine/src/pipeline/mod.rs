@@ -26,6 +26,7 @@ mod share;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod window_budget;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -298,8 +299,8 @@ impl Intake {
         }
     }
 
-    /// Hands over a request for a page or a card, which takes time. It is served between chunks, after everything that this lane
-    /// has handed over before.
+    /// Hands a request over that is for a page, or a card, or a long change: something that takes its time. It is served between chunks, after all that
+    /// this lane has handed over before.
     ///
     /// # Errors
     /// If too much is in progress.
@@ -382,6 +383,7 @@ impl Pipeline {
         let engine = engine_thread::EngineThread {
             kept_from: kept_from.clone(),
             reader_budget: reader_budget::ReaderBudget::default(),
+            window_budget: window_budget::WindowBudget::default(),
             state,
             guard,
             tally,

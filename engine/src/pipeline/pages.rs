@@ -1,9 +1,10 @@
-//! Requests for pages and cards, which wait separately: the engine thread serves one at a time, between chunks.
+//! Requests for pages and cards, and changes that take as long, which wait apart from all others: the engine thread serves one at a time, between
+//! chunks.
 //!
-//! Such a query may take milliseconds, and a redemption takes a microsecond. So a page is served after everything that was handed
-//! over before it, and then only while no chunk waits; or, while chunks wait, after the engine thread has spent at least
-//! [`OTHERS`] times as long on them as on the previous page. Before it serves a page it hands over the commit that it has
-//! decided; only while the journal thread cannot take that does it serve a page meanwhile, and the same pause follows.
+//! Such a request may take milliseconds, where a redemption takes a microsecond. So a page is served after whatever was handed over before
+//! it, and then while no chunk waits; or, while chunks wait, when the engine thread has spent at least [`OTHERS`] times as long on them
+//! as on the page before. Before it serves one it hands over the commit that it has decided; only while the journal thread cannot take
+//! that does it serve a page meanwhile, and the same pause follows.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -8,7 +8,7 @@ use quinn::{Connection, RecvStream, SendStream};
 use scrip_protocol::frame::{FrameBuffer, REFUSAL, REQUEST_BYTES_MAX, push_value};
 use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{CredentialId, Kind};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -240,7 +240,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Hands requests over, after the bytes of their replies were reserved, with the memory that is counted for their lists.
+    /// Hands requests over, after the bytes of their replies were reserved, with the memory that is counted for their lists. Waits until
+    /// a long change is decided, so that later requests come after it.
     async fn hand_over(
         &mut self,
         mut requests: Vec<Request>,
@@ -255,6 +256,9 @@ impl Reader {
         requests.chunks_mut(AT_ONCE).for_each(|requests| look_up(requests, &self.shared.index));
         let mut budget = lists;
         budget.extend(self.large.take().into_iter().flat_map(|(room, _)| room));
+        let is_change = is_page && requests.iter().any(|request| matches!(request.call, Call::Change(_)));
+        let decided = is_change.then(|| Arc::new(Semaphore::new(1)));
+        budget.extend(decided.iter().filter_map(|decided| decided.clone().try_acquire_owned().ok()));
         let budget = (!budget.is_empty()).then_some(budget);
         let chunk = Chunk { outbox: self.outbox.clone(), requests, budget, reserved };
         let (count, intake) = (chunk.requests.len(), &self.shared.intake);
@@ -275,6 +279,11 @@ impl Reader {
                 push_value(&mut frames, REFUSAL, request.correlation, &BUSY);
             }
             self.outbox.deliver(frames, count);
+        }
+        let Some(decided) = decided else { return };
+        tokio::select! {
+            _ = decided.acquire() => {}
+            () = self.outbox.closed() => {}
         }
     }
 

@@ -18,7 +18,7 @@ use scrip_protocol::frame::{Frame, Malformed, REFUSAL, RequestFrame, push_value}
 use scrip_protocol::{AnyCommand, ClientId, ClientNetwork, ClubId, Kind, Position, Refusal, RequestId, Role, Stamp, wire};
 
 use super::generating::Generation;
-use super::weight::Reply;
+use super::weight::{Reply, is_long_change};
 use super::{Shared, refund};
 use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{RefusalCounts, RequestCounts, count_refusals};
@@ -198,6 +198,7 @@ impl Arrival<'_> {
         let command = AnyCommand::decode(kind, self.request.payload)?;
         whole_list(&command, kind)?;
         let reply = Reply::of(kind, command.list());
+        let reply = if is_long_change(kind, &command) { reply.apart() } else { reply };
         if let Some((club, client)) = command.club_and_client()
             && !self.caller.may_ask_for(club)
         {

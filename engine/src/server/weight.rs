@@ -1,8 +1,8 @@
 //! The maximum size of the reply to a request, so that a lane can reserve memory before it hands the request over.
 
-use scrip_protocol::Kind;
 use scrip_protocol::command::{CodeTexts, LINES_MAX};
 use scrip_protocol::frame::Frame;
+use scrip_protocol::{AnyCommand, Kind};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -34,6 +34,19 @@ pub(super) enum Reply {
     MadeByLane,
 }
 
+/// The maximum length of a list in a change that waits with other requests: some hundred microseconds.
+const LINES_WITH_OTHERS: usize = 1_024;
+
+/// Whether a change can take milliseconds: it walks its campaign, has a long list of codes, or compares a rule with thousands of
+/// others.
+pub(super) fn is_long_change(kind: Kind, command: &AnyCommand) -> bool {
+    if let AnyCommand::UpdateCampaign(command) = command {
+        return command.activations_per_code_max.is_some();
+    }
+    let is_long_list = kind.mutates() && command.list().is_some_and(|list| list.len() > LINES_WITH_OTHERS);
+    is_long_list || matches!(kind, Kind::RestoreCampaign | Kind::CreateRule | Kind::UpdateRule)
+}
+
 /// The longest reply that reserves nothing.
 pub(super) const SMALL: usize = 512;
 
@@ -41,6 +54,14 @@ pub(super) const SMALL: usize = 512;
 const LINE: usize = 40;
 
 impl Reply {
+    /// The same reply to a change that waits apart from other requests.
+    pub(super) fn apart(self) -> Reply {
+        match self {
+            Reply::Small | Reply::MadeByLane => Reply::Page(SMALL),
+            Reply::Long(bytes) | Reply::Page(bytes) => Reply::Page(bytes),
+        }
+    }
+
     /// The reply to a request with this list of codes, if it has one.
     pub(super) fn of(kind: Kind, list: Option<&CodeTexts>) -> Reply {
         let report = SMALL + list.map_or(0, |list| list.len() * LINE + list.text.len());
@@ -161,6 +182,25 @@ mod tests {
         let line = size_of::<scrip_protocol::codes::NormalisedCode>() + 2 * size_of::<u32>();
         assert!(list_of(Kind::TryCodes, &[0; 4 * 15_900]).is_some_and(|bytes| bytes >= 15_900 * line));
         assert!(list_of(Kind::AddCodes, &vec![0; 4 << 20]).is_some_and(|bytes| bytes < 48 << 20), "a share has room for it");
+    }
+
+    /// A change that walks a campaign or a long list waits apart; the same commands do not where they cost little.
+    #[test]
+    fn long_changes_wait_apart_from_other_requests() {
+        let campaign = CampaignId(1);
+        let update = |change| AnyCommand::UpdateCampaign(UpdateCampaign { campaign, ..change });
+        let capped = UpdateCampaign { activations_per_code_max: Some(None), ..UpdateCampaign::default() };
+        assert!(is_long_change(Kind::UpdateCampaign, &update(capped)));
+        let renamed = UpdateCampaign { name: Some(name()), activations_max: Some(Some(1)), ..UpdateCampaign::default() };
+        assert!(!is_long_change(Kind::UpdateCampaign, &update(renamed)));
+        assert!(is_long_change(Kind::RestoreCampaign, &AnyCommand::RestoreCampaign(RestoreCampaign { campaign })));
+        assert!(!is_long_change(Kind::ArchiveCampaign, &AnyCommand::ArchiveCampaign(ArchiveCampaign { campaign })));
+        let archive = |lines: usize| {
+            let codes: CodeTexts = std::iter::repeat_n("A", lines).collect();
+            is_long_change(Kind::ArchiveCodes, &AnyCommand::ArchiveCodes(ArchiveCodes { campaign, codes }))
+        };
+        assert_eq!([1_024, 1_025].map(archive), [false, true]);
+        assert_eq!(Reply::of(Kind::UpdateCampaign, None).apart(), Reply::Page(SMALL), "it has a place as pages have");
     }
 
     /// The reservation for a reply covers the longest possible one.

@@ -1,7 +1,7 @@
 //! One record at a time: what a recount takes from it, and how it may contradict the records before it.
 
 use scrip_protocol::command::{Activation, ActivationRefunded, CodeHeld, HoldConfirmed, Refunded, ReleaseOutcome, ToppedUp};
-use scrip_protocol::{ClientId, Kind, Position, Record, RequestId, wire};
+use scrip_protocol::{ClientId, CredentialId, Kind, Position, Record, RequestId, wire};
 
 use super::scope::Subject;
 use super::{Credit, Recount};
@@ -126,12 +126,12 @@ impl Recount {
             Record::RuleSwitched(record) => self.firings.switched(record.rule, record.active),
             Record::RuleArchived(record) => self.firings.archived(record.rule),
             Record::RuleRestored(record) => self.firings.restored(record.rule),
+            Record::SettingsSet(_) => self.revocations_end_holds = true,
+            Record::CredentialRevoked(record) => self.revoke(time_ms, record.credential),
             Record::SettingsApplied(_)
-            | Record::SettingsSet(_)
             | Record::ClubRegistered(_)
             | Record::GroupRegistered(_)
             | Record::CredentialAdded(_)
-            | Record::CredentialRevoked(_)
             | Record::ReaderKept(_)
             | Record::ReaderForgotten(_)
             | Record::ReaderRegistered(_) => {}
@@ -195,6 +195,20 @@ impl Recount {
             campaign.end_hold(hold, &held);
         }
         Some(held)
+    }
+
+    /// Lets the open holds of a revoked credential expire. In the first journals, before the first `SettingsSet`, they stay open.
+    fn revoke(&mut self, time_ms: u64, credential: CredentialId) {
+        if !self.revocations_end_holds {
+            return;
+        }
+        let of_it = |held: &CodeHeld| held.stamp.credential == credential && time_ms < held.expires_ms;
+        for (hold, held) in self.open_holds.iter_mut().filter(|(_, held)| of_it(held)) {
+            if let Some(campaign) = self.campaigns.get_mut(&held.campaign) {
+                campaign.end_hold(*hold, held);
+            }
+            held.expires_ms = time_ms;
+        }
     }
 
     /// Checks that a new use is of an existing code and within every limit.

@@ -59,6 +59,8 @@ pub struct Recount {
     scope: Option<Scope>,
     open_holds: HashMap<Position, CodeHeld>,
     ended_holds: HashSet<Position>,
+    /// Whether the open holds of a credential expire when it is revoked.
+    revocations_end_holds: bool,
     campaigns: HashMap<CampaignId, CampaignCount>,
     ledger: Ledger,
     firings: Firings,
@@ -143,7 +145,8 @@ impl Recount {
 
     fn new(scope: Scope, history: &History) -> Recount {
         let firings = Firings::of(&history.rules);
-        Recount { position: scope.after, firings, scope: Some(scope), ..Recount::default() }
+        // An engine that can be called has recorded its settings.
+        Recount { position: scope.after, firings, scope: Some(scope), revocations_end_holds: true, ..Recount::default() }
     }
 
     /// Reads the journal after the position to its end.

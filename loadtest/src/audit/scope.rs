@@ -46,14 +46,15 @@ impl Scope {
         self.clients.contains(&client.0)
     }
 
-    /// Whether a record concerns the run. Every rule does: it can fire on the top-ups of the run. A release names only its hold: the caller
+    /// Whether a record concerns the run. Every rule does: it can fire on the top-ups of the run. Every revocation does: it ends the
+    /// holds of its credential. A release names only its hold: the caller
     /// knows the holds of the run.
     pub(crate) fn covers(&self, record: &Record, is_hold_of_run: impl Fn(Position) -> bool) -> bool {
         let subject = Subject::of(record);
         record.stamp().is_some_and(|stamp| self.has_request(stamp.request))
             || subject.campaign.is_some_and(|campaign| self.campaigns.contains(&campaign))
             || subject.client.is_some_and(|client| self.has_client(client))
-            || subject.is_rule
+            || subject.is_of_all
             || subject.hold.is_some_and(is_hold_of_run)
     }
 }
@@ -63,7 +64,8 @@ impl Scope {
 pub(crate) struct Subject {
     campaign: Option<CampaignId>,
     pub(crate) client: Option<ClientId>,
-    is_rule: bool,
+    /// Whether it concerns every run.
+    is_of_all: bool,
     hold: Option<Position>,
 }
 
@@ -94,9 +96,11 @@ impl Subject {
             Record::TopUpRefunded(record) => client(record.client),
             Record::BonusChanged(record) => client(record.client),
             Record::Spent(record) => client(record.client),
-            Record::RuleSaved(_) | Record::RuleSwitched(_) | Record::RuleArchived(_) | Record::RuleRestored(_) => {
-                Subject { is_rule: true, ..Subject::default() }
-            }
+            Record::RuleSaved(_)
+            | Record::RuleSwitched(_)
+            | Record::RuleArchived(_)
+            | Record::RuleRestored(_)
+            | Record::CredentialRevoked(_) => Subject { is_of_all: true, ..Subject::default() },
             Record::RedemptionRefused(_)
             | Record::HoldRefused(_)
             | Record::ConfirmationRefused(_)
@@ -107,7 +111,6 @@ impl Subject {
             | Record::ClubRegistered(_)
             | Record::GroupRegistered(_)
             | Record::CredentialAdded(_)
-            | Record::CredentialRevoked(_)
             | Record::ReaderKept(_)
             | Record::ReaderForgotten(_)
             | Record::ReaderRegistered(_) => Subject::default(),

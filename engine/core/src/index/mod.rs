@@ -35,7 +35,7 @@ use parking_lot::{Mutex, RwLock};
 use scrip_protocol::codes::{CodeForm, InvalidCode, RecordedForm};
 use scrip_protocol::command::{
     CampaignArchived, CampaignSwitched, CampaignUpdated, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeFree, CodeStanding,
-    CodeTexts, CodesArchived, RedeemOutcome,
+    CodeTexts, RedeemOutcome,
 };
 use scrip_protocol::record::{CampaignRecord, CredentialRecord, DirectoryRecord, RecordGroup, RedemptionRecord};
 use scrip_protocol::{CampaignId, ClubId, Money, Position, Record};
@@ -149,9 +149,9 @@ impl Index {
         // Announce before showing; see the module's invariant. Release pairs with the Acquire in `shown`.
         self.shown.store(state.position().0, Ordering::Release);
         self.show(state, record);
-        let mut shown = None;
-        for at in state.holds.touched().iter().filter(|at| shown.replace(**at) != Some(**at)) {
-            self.show_code(state, *at, true);
+        // They are in order.
+        for touched in state.holds.touched().chunk_by(|one, next| one.campaign == next.campaign) {
+            self.show_codes(state, touched[0].campaign, touched, true);
         }
     }
 
@@ -184,18 +184,23 @@ impl Index {
             RecordGroup::Campaign(
                 CampaignRecord::CampaignSwitched(CampaignSwitched { campaign, .. })
                 | CampaignRecord::CampaignUpdated(CampaignUpdated { campaign, .. })
-                | CampaignRecord::CampaignArchived(CampaignArchived { campaign, .. })
-                | CampaignRecord::CodesArchived(CodesArchived { campaign, .. }),
+                | CampaignRecord::CampaignArchived(CampaignArchived { campaign, .. }),
             ) => self.show_terms(state, *campaign),
+            RecordGroup::Campaign(CampaignRecord::CodesArchived(record)) => {
+                self.show_archived(state, record.campaign, &record.slots);
+            }
             RecordGroup::Campaign(CampaignRecord::CampaignRestored(record)) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
                 self.reclaim(record.campaign, campaign, 0..campaign.codes.len() as u32);
-                self.show_terms(state, record.campaign);
+                let archived_codes = SlotSet::of(campaign.archived_codes.keys().copied());
+                let face = &mut self.campaigns.write()[number_of(record.campaign)];
+                face.archived = campaign.is_archived();
+                face.archived_codes = archived_codes;
             }
             RecordGroup::Campaign(CampaignRecord::CodesRestored(record)) => {
                 let Some(campaign) = state.campaigns.of(record.campaign) else { return };
                 self.reclaim(record.campaign, campaign, record.slots.iter().copied());
-                self.show_terms(state, record.campaign);
+                self.show_archived(state, record.campaign, &record.slots);
             }
             RecordGroup::Directory(DirectoryRecord::ClubRegistered(record)) => self.clubs.store(record.club.0, Ordering::Release),
             RecordGroup::Credential(CredentialRecord::CredentialAdded(record)) => self.holders.add(state, record.credential),
@@ -210,16 +215,26 @@ impl Index {
         }
     }
 
-    /// Updates a campaign's terms and its archived codes, in one step for all readers.
+    /// Shows which of some codes of a campaign are archived, all in one step. Costs as much as there are of these.
+    fn show_archived(&self, state: &State, id: CampaignId, slots: &[u32]) {
+        let Some(campaign) = state.campaigns.of(id) else { return };
+        let archived_codes = &mut self.campaigns.write()[number_of(id)].archived_codes;
+        for slot in slots {
+            match campaign.is_code_archived(*slot) {
+                true => archived_codes.insert(*slot),
+                false => archived_codes.remove(*slot),
+            }
+        }
+    }
+
+    /// Shows a campaign's terms, and whether it is archived; to nobody before it is whole.
     fn show_terms(&self, state: &State, id: CampaignId) {
         let Some(campaign) = state.campaigns.of(id) else { return };
-        let archived_codes = SlotSet::of(campaign.archived_codes.keys().copied());
         let faces = &mut self.campaigns.write();
         let face = &mut faces[number_of(id)];
         let cap = face.terms.activations_per_code_max;
         face.terms = campaign.terms.clone();
         face.archived = campaign.is_archived();
-        face.archived_codes = archived_codes;
         face.in_all = in_all(state, id, campaign);
         // The cap decides when a use is free.
         if cap != campaign.terms.activations_per_code_max {
@@ -229,20 +244,26 @@ impl Index {
 
     /// Updates how often a code is activated, and held if it may be, and with it the campaign's totals.
     fn show_code(&self, state: &State, at: CodeAt, may_be_held: bool) {
-        let Some(campaign) = state.campaigns.of(at.campaign) else { return };
-        let Some(activations) = campaign.activations_of.get(at.slot) else { return };
+        self.show_codes(state, at.campaign, &[at], may_be_held);
+    }
+
+    /// The same for some codes of a campaign. How that stands is looked at once.
+    fn show_codes(&self, state: &State, id: CampaignId, codes: &[CodeAt], may_be_held: bool) {
+        let Some(campaign) = state.campaigns.of(id) else { return };
         let faces = self.campaigns.read();
-        let face = &faces[number_of(at.campaign)];
+        let face = &faces[number_of(id)];
         let in_all = face.in_all.as_ref().map(Mutex::lock);
-        face.set(at.slot as usize, *activations);
-        // After the counter: a reader that finds no holds of a code reads its counter next, which must then include confirmed
-        // holds.
-        if may_be_held {
-            self.show_holding(state, at, campaign);
-            face.has_holds.store(campaign.held > 0, Ordering::Release);
+        for at in codes {
+            let Some(activations) = campaign.activations_of.get(at.slot) else { continue };
+            face.set(at.slot as usize, *activations);
+            // After the counter: who finds no holds of a code reads its counter next, and must find there what became of them.
+            if may_be_held {
+                self.show_holding(state, *at, campaign);
+                face.has_holds.store(campaign.held > 0, Ordering::Release);
+            }
         }
         if let Some(mut in_all) = in_all {
-            *in_all = state.holds.free_from(at.campaign, campaign);
+            *in_all = state.holds.free_from(id, campaign);
         }
     }
 

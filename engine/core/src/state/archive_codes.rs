@@ -1,7 +1,5 @@
 //! Archive and restore single codes (X2, A5, A6).
 
-use std::collections::BTreeMap;
-
 use scrip_protocol::codes::CodeForm;
 use scrip_protocol::command::{
     ArchiveCause, ArchiveCodes, ArchiveCodesOutcome, CodesArchived, CodesRestored, LineVerdict, RestoreCodes,
@@ -9,7 +7,6 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{CampaignId, Record, Stamp};
 
-use super::tables::ArchivedCode;
 use super::{Campaign, CodeAt, CodeList, Lookup, NormalisedCode, State, refused};
 
 /// A request about single codes of a campaign.
@@ -44,19 +41,11 @@ pub(super) fn decide_archive(state: &State, stamp: Stamp, request: &CodesRequest
 pub(super) fn apply_archive(state: &mut State, record: &CodesArchived) {
     let (position, form) = (state.position, state.code_form());
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
-    let archived = |slot: &u32| {
-        let freed = campaign.freed(*slot).unwrap_or(position);
-        (*slot, ArchivedCode { cause: ArchiveCause::Alone, freed })
-    };
-    let slots = record.slots.iter().filter(|slot| (**slot as usize) < campaign.codes.len());
-    let mut archived: BTreeMap<u32, ArchivedCode> = slots.map(archived).collect();
-    // Appending rebuilds the whole map, which pays off for many codes and not for few.
-    match archived.len() * 16 > campaign.archived_codes.len() {
-        true => campaign.archived_codes.append(&mut archived),
-        false => campaign.archived_codes.extend(archived),
+    let codes = campaign.codes.len();
+    for slot in record.slots.iter().filter(|slot| (**slot as usize) < codes) {
+        campaign.archive_code(*slot, position);
     }
     campaign.note_archived(&record.slots, form);
-    campaign.recount();
     state.holds.recount_codes(&state.campaigns, record.campaign, record.slots.iter().copied());
 }
 
@@ -86,10 +75,7 @@ pub(super) fn decide_restore(state: &State, stamp: Stamp, request: &CodesRequest
 pub(super) fn apply_restore(state: &mut State, record: &CodesRestored) {
     state.campaigns.note_restored(record.campaign);
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
-    for slot in &record.slots {
-        campaign.archived_codes.remove(slot);
-    }
-    campaign.recount();
+    record.slots.iter().for_each(|slot| campaign.restore_code(*slot));
     state.holds.recount_codes(&state.campaigns, record.campaign, record.slots.iter().copied());
 }
 

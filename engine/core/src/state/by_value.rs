@@ -1,11 +1,12 @@
 //! The archived codes of a campaign by value.
 //!
-//! A lookup returns the campaign that had a value last. If that is another campaign, the requested one may still have the value
-//! among its archived codes. These are hashed when a command first needs them, and later ones when they are archived. The cost of
-//! a command therefore depends only on the length of its own list.
+//! A lookup returns the campaign that had a value last. Where that is another one, the campaign that is asked about may still have the value among its
+//! archived codes. They are hashed once, when a command first needs that, and those archived later when they are archived. So a command costs
+//! as much as its own list is long, but for the first after the campaign was archived or restored.
 //!
 //! Equal states may differ in what is hashed; it changes no answer.
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
@@ -14,12 +15,12 @@ use scrip_protocol::codes::NormalisedCode;
 
 use super::texts::Texts;
 
-/// The archived codes of a campaign by value: 8 bytes each, once needed.
+/// The archived codes of a campaign by value: some 10 bytes each, once they are needed.
 #[derive(Debug, Default)]
 pub(super) struct ByValue {
     hasher: RandomState,
-    /// Hash and slot of each, ascending. Some codes may have been restored since.
-    slots: OnceLock<Vec<(u32, u32)>>,
+    /// Hash and slot of each. Some codes may have been restored since.
+    slots: OnceLock<BTreeSet<(u32, u32)>>,
 }
 
 /// Returns the normalised form of a code.
@@ -36,18 +37,19 @@ impl ByValue {
     ) -> Option<u32> {
         let slots = self.slots.get_or_init(|| self.hashed(codes, archived(), normalise));
         let hash = self.hash(value);
-        let first = slots.partition_point(|(other, _)| *other < hash);
-        let mut alike = slots[first..].iter().take_while(|(other, _)| *other == hash).map(|(_, slot)| *slot);
+        let mut alike = slots.range((hash, 0)..=(hash, u32::MAX)).map(|(_, slot)| *slot);
         alike.find(|slot| codes.of(*slot as usize).and_then(normalise).is_some_and(|code| code == *value))
     }
 
     /// Adds newly archived codes.
     pub(super) fn add(&mut self, codes: &Texts, archived: impl Iterator<Item = u32>, normalise: Normalise<'_>) {
         let Some(mut slots) = self.slots.take() else { return };
-        slots.append(&mut self.hashed(codes, archived, normalise));
-        // Both parts are sorted, so that this merges them.
-        slots.sort();
-        slots.dedup();
+        let mut added = self.hashed(codes, archived, normalise);
+        // Appending rebuilds the whole set, which is worth it for many codes only.
+        match added.len() * 16 > slots.len() {
+            true => slots.append(&mut added),
+            false => slots.extend(added),
+        }
         self.slots = slots.into();
     }
 
@@ -56,11 +58,9 @@ impl ByValue {
         self.slots.take();
     }
 
-    fn hashed(&self, codes: &Texts, archived: impl Iterator<Item = u32>, normalise: Normalise<'_>) -> Vec<(u32, u32)> {
+    fn hashed(&self, codes: &Texts, archived: impl Iterator<Item = u32>, normalise: Normalise<'_>) -> BTreeSet<(u32, u32)> {
         let hashed = |slot: u32| Some((self.hash(&normalise(codes.of(slot as usize)?)?), slot));
-        let mut slots: Vec<(u32, u32)> = archived.filter_map(hashed).collect();
-        slots.sort_unstable();
-        slots
+        archived.filter_map(hashed).collect()
     }
 
     fn hash(&self, value: &NormalisedCode) -> u32 {

@@ -251,7 +251,13 @@ fn held(sum: i128, most: i128, free_from_ms: u64, now_ms: u64) -> i128 {
     if free_from_ms <= now_ms { sum.min(most) } else { sum }
 }
 
-/// The holds, owned by the state.
+#[cfg(test)]
+thread_local! {
+    /// How often [`Holds::free_from`] was called.
+    pub(super) static FREE_FROMS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// The holds. Owned by the state.
 #[derive(Debug)]
 pub struct Holds {
     limit: usize,
@@ -405,6 +411,8 @@ impl Holds {
 
     /// When one more use fits the campaign-wide limits.
     pub fn free_from(&self, id: CampaignId, campaign: &Campaign) -> FreeFrom {
+        #[cfg(test)]
+        FREE_FROMS.set(FREE_FROMS.get() + 1);
         let uses = most_uses(campaign).map_or(0, |most| self.uses_free_from(id, campaign, most));
         let budget = most_budget(campaign, campaign.terms.amount).map_or(0, |most| self.budget_free_from(id, campaign, most));
         FreeFrom { uses_ms: uses, budget_ms: budget }

@@ -410,8 +410,19 @@ impl Requests {
         self.oldest_of_first(ahead_ms).map_or(0, |oldest_ms| oldest_ms.saturating_add(KEPT_AT_LEAST_MS).saturating_sub(clock_ms))
     }
 
-    /// The time up to which ids are not from a time when the clock was ahead, by the machine's clock or a time at most a minute
-    /// before it.
+    /// How many requests of one credential may have been executed in the last minute for another of it to be executed, and how long it would wait
+    /// otherwise, by the machine's clock. `None` unless the window is at least seven eighths full of ids that cannot be forgotten yet.
+    #[inline]
+    pub fn share(&self, clock_ms: u64) -> Option<(usize, u32)> {
+        if self.len() < self.limit - self.limit / 8 {
+            return None;
+        }
+        let free_ms = self.oldest_of_first(self.ahead_ms(clock_ms))?.saturating_add(KEPT_AT_LEAST_MS);
+        let wait_ms = free_ms.saturating_sub(clock_ms);
+        (wait_ms > 0).then(|| (self.limit / 8, wait_ms.min(u32::MAX.into()) as u32))
+    }
+
+    /// Up to which time ids are not from a time when the clock was ahead, by the machine's clock or a time at most a minute before it.
     fn ahead_ms(&self, clock_ms: u64) -> u64 {
         clock_ms.saturating_add(self.skew_ms).saturating_add(BatchTime::ROUNDED_BY_MS)
     }

@@ -418,8 +418,36 @@ impl Campaign {
         true
     }
 
-    /// Recounts what depends on the cap and on which codes are archived.
+    /// Archives a code by itself, at a position from which its value is free if it was not before. Costs the same however many are archived.
+    pub(super) fn archive_code(&mut self, slot: u32, position: Position) {
+        let freed = self.freed(slot).unwrap_or(position);
+        let before = self.archived_codes.insert(slot, ArchivedCode { cause: ArchiveCause::Alone, freed });
+        if before.is_none() {
+            let [activated, exhausted] = self.counts_of(slot);
+            self.archived_activated += activated;
+            self.archived_exhausted += exhausted;
+        }
+    }
+
+    /// The same for a code that is restored.
+    pub(super) fn restore_code(&mut self, slot: u32) {
+        if self.archived_codes.remove(&slot).is_some() {
+            let [activated, exhausted] = self.counts_of(slot);
+            self.archived_activated = less(self.archived_activated, activated);
+            self.archived_exhausted = less(self.archived_exhausted, exhausted);
+        }
+    }
+
+    /// Whether a code is activated, and whether as often as it may be: 1 for yes.
+    fn counts_of(&self, slot: u32) -> [u32; 2] {
+        let activations = self.activations_of.get(slot).copied();
+        [activations.is_some_and(|count| count > 0).into(), activations.is_some_and(|count| count >= self.cap()).into()]
+    }
+
+    /// Recounts what depends on the cap and on which codes are archived, through all codes of the campaign.
     pub(super) fn recount(&mut self) {
+        #[cfg(test)]
+        RECOUNTS.set(RECOUNTS.get() + 1);
         let cap = self.cap();
         self.codes_exhausted = self.activations_of.iter().filter(|activations| **activations >= cap).count() as u32;
         let archived = || self.archived_codes.keys().filter_map(|slot| self.activations_of.get(*slot));
@@ -431,8 +459,14 @@ impl Campaign {
     }
 }
 
-/// The difference of a count and a part of it. The counters of codes may come from a damaged snapshot that is not verified yet,
-/// and contradict these sums: the verification reports that.
+#[cfg(test)]
+thread_local! {
+    /// How often the codes of a campaign were recounted.
+    pub(super) static RECOUNTS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// One count less another that is a part of it. The counters of codes may stand in a snapshot that is damaged and not yet verified, and then
+/// contradict these sums: that is for its verification to say.
 fn less(all: u32, part: u32) -> u32 {
     all.saturating_sub(part)
 }

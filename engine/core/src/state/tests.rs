@@ -18,6 +18,8 @@ mod cases;
 #[cfg(test)]
 mod codes;
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod differences;

@@ -7,7 +7,7 @@ use scrip_protocol::command::{
     Check, CheckOutcome, Confirm, ConfirmOutcome, Grant, Hold, HoldOutcome, Redeem, RedeemOutcome, RegisterClub,
     RevokeCredential, RevokeCredentialOutcome, Secret,
 };
-use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, Role, Stamp};
+use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, Role, Settings, Stamp};
 
 use super::{Lane, Mutation, Reply, Run, START_MS, campaign, club, normalise, stamp};
 use crate::pipeline::{Attempt, Beginning, Call, Change, Limits, RETRY_AFTER_MS, Request};
@@ -227,5 +227,29 @@ fn reasons_are_recorded_and_given_only_to_callers_that_may_know() {
     assert_eq!(answer, Ok(ConfirmOutcome::Expired(RedeemOutcome::NotAccepted)));
     let answer = ask(&run, &lane, confirm(OPERATOR, true)).read::<Confirm>();
     assert_eq!(answer, Ok(ConfirmOutcome::Expired(RedeemOutcome::CodeExhausted)));
+    run.finish();
+}
+
+/// A credential that fills the window is refused before the others are, for as long as what it has executed cannot be forgotten.
+#[test]
+fn a_credential_that_fills_the_window_leaves_room_for_the_others() {
+    let credentials = [TILL, SHOP].map(|id| (id, grant(Role::Gateway, id.0 as u8, true))).to_vec();
+    let settings = Settings { requests_max: 80, ..Settings::default() };
+    let beginning = Beginning { settings, credentials, guard: GuardLimits::OFF };
+    let run = Run::begin(&beginning, Limits::default(), None, None);
+    let lane = Lane::default();
+    let redeemed = |credential, request| ask(&run, &lane, redeem(credential, request, 1, "A")).read::<Redeem>();
+    let unknown = Ok(RedeemOutcome::UnknownClub);
+    // Up to seven eighths nobody is refused.
+    assert!((0..70).all(|request| redeemed(TILL, request) == unknown));
+    assert_eq!(redeemed(TILL, 70), Err(Refusal::Busy { retry_after_ms: 60_000 }));
+    assert_eq!(redeemed(TILL, 69), unknown, "a retry is answered");
+    for request in 100..110 {
+        assert_eq!(redeemed(SHOP, request), unknown, "request {request}");
+    }
+    assert!(matches!(redeemed(SHOP, 110), Err(Refusal::Busy { .. })), "the window is full");
+    // Once the oldest may be forgotten, it is not refused.
+    run.hands.0.store(START_MS + 60_000, Ordering::SeqCst);
+    assert_eq!(redeemed(TILL, 70), unknown);
     run.finish();
 }

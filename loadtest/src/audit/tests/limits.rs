@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use scrip_protocol::command::{
-    Activation, ActivationRefunded, CampaignCreated, CampaignUpdated, CodeHeld, CodeTexts, HoldConfirmed, HoldReleased, Refunded,
-    Terms,
+    Activation, ActivationRefunded, CampaignCreated, CampaignUpdated, CodeHeld, CodeTexts, CredentialRevoked, HoldConfirmed,
+    HoldReleased, Refunded, Terms,
 };
-use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, RequestId, Stamp};
+use scrip_protocol::record::SettingsSet;
+use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, RequestId, Settings, Stamp};
 
-use crate::audit::Recount;
+use crate::audit::{History, Recount, Scope};
 
 const CAMPAIGN: CampaignId = CampaignId(1);
 
@@ -24,12 +25,16 @@ impl Journal {
     /// A journal with a campaign of two codes, whose bonus is 5.
     fn new(limit: impl FnOnce(&mut Terms)) -> Journal {
         let mut journal = Journal::default();
+        journal.create(limit);
+        journal
+    }
+
+    fn create(&mut self, limit: impl FnOnce(&mut Terms)) {
         let mut terms = Terms::new("a campaign", Money(5));
         limit(&mut terms);
         let codes: CodeTexts = ["A", "B"].into_iter().collect();
-        let stamp = journal.stamp();
-        journal.add(CampaignCreated { stamp, campaign: CAMPAIGN, terms, codes, skipped: Vec::new() });
-        journal
+        let stamp = self.stamp();
+        self.add(CampaignCreated { stamp, campaign: CAMPAIGN, terms, codes, skipped: Vec::new() });
     }
 
     fn stamp(&self) -> Stamp {
@@ -209,4 +214,48 @@ fn a_refund_that_is_not_that_of_its_activation_is_named() {
         journal.refund(activation, 1, 4, 1);
     })
     .differs_in(&["refund_unlike"]);
+}
+
+/// The holds of a revoked credential expire: their uses are free for others. Without the revocation, or in the first journals, the others exceed
+/// each limit.
+#[test]
+fn holds_of_a_revoked_credential_expire() {
+    for (name, limit) in LIMITS {
+        let redeemed = |is_set: bool, credential: Option<u32>| {
+            let mut journal = Journal::new(|terms| limit(terms, 1));
+            if is_set {
+                journal.add(SettingsSet::new(Settings::default()));
+            }
+            let hold = journal.hold(1, 0, 1_000);
+            journal.time_ms = 5;
+            if let Some(credential) = credential {
+                let stamp = journal.stamp();
+                journal.add(CredentialRevoked { stamp, credential: CredentialId(credential) });
+            }
+            journal.activate(1, 0);
+            (journal, hold)
+        };
+        let (mut journal, hold) = redeemed(true, Some(1));
+        journal.differs_in(&[]);
+        // It can only be confirmed as a late one: within the limits.
+        journal.confirm(hold, 1, 0);
+        journal.differs_in(&[name]);
+        for (is_set, credential) in [(true, None), (true, Some(2)), (false, Some(1))] {
+            redeemed(is_set, credential).0.differs_in(&[name]);
+        }
+    }
+}
+
+/// The same where only a run is recounted.
+#[test]
+fn a_revocation_during_a_run_ends_holds_of_the_run() {
+    let mut scope = Scope::default();
+    scope.campaigns.insert(CAMPAIGN);
+    let mut journal = Journal { recount: Recount::new(scope, &History::default()), ..Journal::default() };
+    journal.create(|terms| terms.activations_per_code_max = Some(1));
+    journal.hold(1, 0, 1_000);
+    let stamp = journal.stamp();
+    journal.add(CredentialRevoked { stamp, credential: CredentialId(1) });
+    journal.activate(2, 0);
+    journal.differs_in(&[]);
 }
