@@ -1,10 +1,10 @@
-//! The keeper: takes snapshots beside the running engine, on a thread of its own, and drops what of the journal nobody needs.
+//! The snapshotter: takes snapshots beside the running engine, on its own thread, and drops journal segments that nobody needs.
 //!
 //! A snapshot is made of the one before it and of the journal since (in `taking`), so that the engine thread takes no part and no lock
-//! is held. One is taken when it is asked for, and when the journal has grown by so much since the newest. The thread has the lowest
+//! is held. One is taken on request, and when the journal has grown by so much since the newest. The thread has the lowest
 //! priority there is, rests as long as it works, and writes at a gentle pace: redemptions go on meanwhile.
 //!
-//! A failure is logged, answered where somebody asked, and tried again after the next growth; the engine runs on.
+//! A failure is logged, returned to waiting callers, and tried again after the next growth; the engine keeps running.
 //!
 //! Owned by the engine, which starts it when the pipeline runs and stops it before the pipeline is finished.
 
@@ -34,11 +34,11 @@ use scrip_journal::disk::Disk;
 use stoppable::Stopping;
 use taking::{TakeError, Taking};
 
-/// How often it is looked whether the journal has grown enough.
+/// How often the journal's growth is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many may wait for a snapshot. All who wait when one is begun are answered with it; past this many the answer is that it failed.
-const ASKED_MAX: usize = 64;
+const WAITING_MAX: usize = 64;
 
 /// When snapshots are taken by themselves, and what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl KeeperHandle {
         let (reply, outcome) = oneshot::channel();
         match self.mutation.try_send(reply) {
             Ok(()) => outcome.await.unwrap_or_else(|_| stops()),
-            Err(TrySendError::Full(_)) => Outcome::Failed(format!("{ASKED_MAX} requests wait for one already")),
+            Err(TrySendError::Full(_)) => Outcome::Failed(format!("{WAITING_MAX} requests wait for one already")),
             Err(TrySendError::Disconnected(_)) => stops(),
         }
     }
@@ -110,7 +110,7 @@ impl Keeper {
     /// Starts it on the snapshots of a folder, the newest of which ends with `last`, and on a journal that is durable up to `durable`.
     ///
     /// # Panics
-    /// When the operating system gives no thread.
+    /// If the operating system cannot start a thread.
     pub fn start(
         disk: Arc<dyn Disk>,
         snapshots: PathBuf,
@@ -120,7 +120,7 @@ impl Keeper {
         durable: watch::Receiver<Position>,
         last: Option<ChainEnd>,
     ) -> Keeper {
-        let (mutation, requests) = crossbeam_channel::bounded(ASKED_MAX);
+        let (mutation, requests) = crossbeam_channel::bounded(WAITING_MAX);
         let (stop, stopping) = crossbeam_channel::bounded(0);
         let stopping = Stopping(stopping);
         let newest = *durable.borrow();
@@ -137,11 +137,11 @@ impl Keeper {
         self.handle.clone()
     }
 
-    /// Stops it, and waits until it touches nothing any more. What it was writing is given up, and removed when the next one is taken; who
-    /// waits for it is told.
+    /// Stops the thread, and waits until it has ended. An unfinished snapshot is abandoned, and its file is removed when the next one is
+    /// taken; waiting callers get the outcome.
     ///
     /// # Panics
-    /// When its thread did.
+    /// If its thread panicked.
     pub fn stop(self) {
         let Keeper { handle, stop, thread } = self;
         drop((handle, stop));
@@ -170,8 +170,8 @@ fn run(taking: &Taking, requests: &Receiver<oneshot::Sender<Outcome>>, mut growt
         waiting.extend(requests.try_iter());
         // What comes while the snapshot is being taken counts for the next one.
         let bytes = reader.bytes();
-        // Read after the last who waits has asked: it gets what was durable then, or more. Let go of at once: as long as it is borrowed,
-        // nothing becomes durable.
+        // Read after the last waiting request: its snapshot covers at least what was durable then. The borrow is released at once,
+        // because nothing becomes durable while it lasts.
         let up_to = *durable.borrow();
         let outcome = take(taking, up_to, latest);
         if stopping.is_set() {
@@ -179,7 +179,7 @@ fn run(taking: &Taking, requests: &Receiver<oneshot::Sender<Outcome>>, mut growt
         }
         // Less may be left of the journal than there was.
         growth.begins(bytes.min(reader.bytes()));
-        // Who does not wait any more is not to be told.
+        // A caller that no longer waits needs no outcome.
         waiting.into_iter().for_each(|waiting| drop(waiting.send(outcome.clone())));
     }
 }

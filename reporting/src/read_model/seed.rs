@@ -1,6 +1,6 @@
-//! Beginning with a snapshot, where the journal's beginning is kept no more.
+//! Starts a read model from a snapshot, when the journal no longer has its first records.
 //!
-//! Whoever can read a snapshot tells what is in it, and [`Seed`] writes that into the tables: who and what there is, counters, balances, and
+//! The caller reads the snapshot, and [`Seed`] writes its contents into the tables: who and what there is, counters, balances, and
 //! the uses that are held. `beginning.position` says up to where this stands for the history, of which there are no rows: lists of
 //! activations, operations, refusals, requests and changes begin behind it, and so do the figures of days and clubs, where refunds of what was
 //! activated before stand under club 0.
@@ -85,7 +85,7 @@ pub struct SeededHold {
     pub slot: u32,
     /// What its confirmation credits.
     pub amount: Money,
-    /// The first moment at which it is not open any more, in milliseconds since 1970.
+    /// The first moment at which it is no longer open, in milliseconds since 1970.
     pub expires_ms: u64,
     /// Whose request it was.
     pub credential: CredentialId,
@@ -365,7 +365,7 @@ mod tests {
             Ok(shown.collect::<rusqlite::Result<Vec<_>>>()?.join(" "))
         };
         let mut statement = connection.prepare(query).expect("it is a query");
-        let found = statement.query_map([], read).expect("it can be asked").collect::<rusqlite::Result<_>>();
+        let found = statement.query_map([], read).expect("the query runs").collect::<rusqlite::Result<_>>();
         found.expect("it is answered")
     }
 
