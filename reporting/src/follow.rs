@@ -1,8 +1,8 @@
 //! Following the journal: the tail, applied as it arrives.
 //!
-//! A task takes batches off the tail, at most so many bytes ahead; a thread of its own applies all that has come meanwhile in one
-//! transaction, and says how far it is. What it says can be read already. The task connects again for as long as it takes; what
-//! somebody has to decide about halts it: a journal that is another one, or that is not kept as far back.
+//! A task takes batches off the tail, at most so many bytes ahead; a separate thread applies all those received meanwhile in one
+//! transaction, and then reports its position, which readers already see. The task reconnects for as long as it takes. It halts only
+//! where a person has to decide: if the journal is a different one, or no longer goes back far enough.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -32,7 +32,7 @@ const PAUSE: (usize, Duration) = (1 << 10, Duration::from_millis(300));
 /// Why a follower halts.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
-    /// The read model does not take it.
+    /// The read model refuses a batch.
     #[error("the read model")]
     ReadModel(#[from] ReadModelError),
     /// The engine compares codes in a form that this program does not know.
@@ -70,7 +70,7 @@ struct Waiting {
     room: OwnedSemaphorePermit,
 }
 
-/// Follows the engine until `stop` is true or something halts it. Ends when what had come is applied.
+/// Follows the engine until `stop` is true or something halts it. Ends when all received batches are applied.
 ///
 /// # Errors
 /// See [`FollowError`].
@@ -97,7 +97,7 @@ pub async fn follow(
     ended
 }
 
-/// Takes batches off the tail. Ends when the applier has, or with what somebody has to decide.
+/// Takes batches off the tail. Ends when the applier has, or with an error that a person has to resolve.
 async fn take(
     mut follower: Follower,
     send: &mpsc::UnboundedSender<Waiting>,
