@@ -1,11 +1,11 @@
-//! Recovery: the newest snapshot of a data folder that is whole, and the journal behind it replayed.
+//! Recovery: opens the newest undamaged snapshot of a data folder, and replays the journal after it.
 //!
-//! A snapshot of version 1 does not state which request ids were forgotten. Where it was taken while the machine's clock was ahead, so that ids by the
-//! right clock would be refused for long, the journal tells which ids were executed.
+//! A snapshot of version 1 does not state which request ids were forgotten. If it was taken while the machine's clock was ahead, ids by
+//! the right clock would be refused for long, so the executed ids are read from the journal.
 //!
-//! A snapshot that is damaged, or that the disk cannot read, is passed over for the one before it, and in the end for the journal's own beginning, where the journal still has
-//! that: a snapshot contains nothing that the journal does not. But its name is a high-water mark: a journal that ends before any snapshot was
-//! taken has lost its newest batches, and is refused.
+//! If a snapshot is damaged or cannot be read, recovery falls back to the one before it, and finally to the beginning of the journal, if
+//! the journal still has it: a snapshot contains nothing that the journal does not. But its name is a high-water mark: a journal that
+//! ends before the position of any snapshot has lost its newest batches, and is refused.
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! activations, operations, refusals, requests and changes begin behind it, and so do the figures of days and clubs, where refunds of what was
 //! activated before stand under club 0.
 //!
-//! A snapshot does not say everything. When clubs, groups and clients were registered, and when holds were given, is 0; so are
+//! A snapshot does not contain everything. When clubs, groups and clients were registered, and when holds were given, is 0; so are
 //! a client's activations, which count from the beginning on. `code_use.ever` leaves out what was refunded before, and
 //! the first and last activation of a code are 0. `campaign.taken_back` is NULL where activations were refunded. `code.taken` is the last position at which the value can have been taken: that of the beginning,
 //! or of an archived code the record that archived it, so that the campaigns that have had a value stay in their order.
@@ -87,11 +87,11 @@ pub struct SeededHold {
     pub amount: Money,
     /// The first moment at which it is no longer open, in milliseconds since 1970.
     pub expires_ms: u64,
-    /// Whose request it was.
+    /// The credential that sent the request.
     pub credential: CredentialId,
 }
 
-/// Writes what a snapshot says into an empty read model.
+/// Writes the contents of a snapshot into an empty read model.
 pub struct Seed<'t> {
     connection: &'t Connection,
     end: ChainEnd,
