@@ -1,4 +1,4 @@
-//! Tailing: the journal's batches, checked as they come.
+//! Tailing: the journal's batches, checked as they arrive.
 
 use super::dial::{ConnectError, Dial};
 use super::parts::{PartError, Parts};
@@ -42,22 +42,22 @@ pub enum TailError {
         /// The position after the newest durable record.
         next: Position,
     },
-    /// The position is not kept any more.
+    /// The journal no longer has the position.
     #[error(
         "the journal begins at position {first} and no longer has the records before it: rebuild a full history from a backup, or \
          start a read model from a snapshot"
     )]
     Dropped {
-        /// The first position that is kept.
+        /// The first position in the journal.
         first: Position,
     },
     /// The engine cannot read its journal.
     #[error("the engine cannot read its journal there; see its log")]
     Unreadable,
-    /// What came is not a reply.
+    /// The received bytes are not a reply.
     #[error("malformed reply from the engine: {0}")]
     Malformed(#[from] Malformed),
-    /// The journal there is another one than what was read before: its first batch is whole, and does not continue that.
+    /// The engine's journal is not the one that was read before: its first batch is intact, but does not continue it.
     #[error("the journal does not continue what was read up to position {after}: {cause}")]
     Forked {
         /// Up to where was read before.
@@ -65,7 +65,7 @@ pub enum TailError {
         /// How the two differ.
         cause: BatchError,
     },
-    /// What came is not the next batch.
+    /// The received bytes are not the next batch.
     #[error("the batch after position {after}: {cause}")]
     Batch {
         /// The newest position that was in order.
@@ -137,7 +137,7 @@ impl Tailing {
     }
 
     /// The next batch's bytes, for [`Batch::parse`]; its hash and its place in the chain have been checked. `None` at the end. The
-    /// first batch is the one that holds the position asked for, so that records before it may come first.
+    /// first batch is the one that contains the requested position, so it may begin with earlier records.
     ///
     /// # Errors
     /// See [`TailError`].
@@ -205,7 +205,7 @@ mod tests {
         batches.iter().try_for_each(|bytes| chain.take(bytes))
     }
 
-    /// Z11: a tail that goes on behind what was read before is told when the journal there is another one.
+    /// Z11: a resumed tail reports when the engine's journal is not the one that was read before.
     #[test]
     fn what_was_read_before_is_continued_or_the_journal_is_another() {
         let (ours, theirs) = (journal("ours"), journal("theirs"));
@@ -221,7 +221,7 @@ mod tests {
 
     /// Z11: what is changed on its way, or missing behind the first batch, is no other journal.
     #[test]
-    fn a_batch_that_is_changed_or_missing_is_told_apart_from_another_journal() {
+    fn a_changed_or_missing_batch_is_distinguished_from_another_journal() {
         let ours = journal("ours");
         let mut changed = ours[1].0.clone();
         *changed.last_mut().expect("it has bytes") ^= 1;
@@ -231,7 +231,7 @@ mod tests {
         assert!(matches!(missing, Err(TailError::Batch { after: Position(1), cause: BatchError::Gap { .. } })), "{missing:?}");
     }
 
-    /// Z11: the first batch holds the position that was asked for, so that none is left out before it.
+    /// Z11: the first batch contains the requested position, so no record is skipped.
     #[test]
     fn a_tail_begins_with_the_batch_that_holds_its_position() {
         let ours = journal("ours");
@@ -243,9 +243,9 @@ mod tests {
         }
     }
 
-    /// Pain 18: who meets the end of what is kept is told what a full history is made of, and from where on the journal is.
+    /// Pain 18: the error for a dropped position names the first position of the journal, and how to rebuild a full history.
     #[test]
-    fn what_was_dropped_is_said_with_what_to_do() {
+    fn the_error_for_a_dropped_position_says_what_to_do() {
         let text = TailError::Dropped { first: Position(81_000) }.to_string();
         assert!(text.contains("backup") && text.contains("snapshot") && text.contains("at position 81000 "), "{text}");
     }

@@ -1,11 +1,11 @@
-//! Recovery: the newest snapshot of a data folder that is whole, and the journal behind it replayed.
+//! Recovery: opens the newest undamaged snapshot of a data folder, and replays the journal after it.
 //!
-//! A snapshot of version 1 does not state which request ids were forgotten. Where it was taken while the machine's clock was ahead, so that ids by the
-//! right clock would be refused for long, the journal tells which ids were executed.
+//! A snapshot of version 1 does not state which request ids were forgotten. If it was taken while the machine's clock was ahead, ids by
+//! the right clock would be refused for long, so the executed ids are read from the journal.
 //!
-//! A snapshot that is damaged, or that the disk cannot read, is passed over for the one before it, and in the end for the journal's own beginning, where the journal still has
-//! that: a snapshot says nothing that the journal does not. But its name bears witness: a journal that ends before any snapshot was
-//! taken has lost its newest batches, and is refused.
+//! If a snapshot is damaged or cannot be read, recovery falls back to the one before it, and finally to the beginning of the journal, if
+//! the journal still has it: a snapshot contains nothing that the journal does not. But its name is a high-water mark: a journal that
+//! ends before the position of any snapshot has lost its newest batches, and is refused.
 
 #[cfg(test)]
 mod tests;
@@ -42,8 +42,8 @@ pub struct Recovered {
 /// How many bytes of the journal are read at once.
 const BYTES_PER_READ: usize = 1 << 20;
 
-/// Recovers a data folder that no engine runs on. Snapshots of up to `verify_bytes` are checked whole first. `progress` is told how far the
-/// replay of the journal is.
+/// Recovers a data folder that no engine runs on. Snapshots of up to `verify_bytes` are checked whole first. `progress` receives
+/// the progress of the journal's replay.
 ///
 /// # Errors
 /// When anything of the journal is missing, damaged or in use, or does not meet the snapshots.
@@ -93,8 +93,8 @@ pub fn recover(
 }
 
 /// Reads the ids of executed requests from all of the journal that is kept, so that no others are refused as forgotten. Requests whose records were
-/// dropped have ids of times up to which the first record allows them. `goes_on` is asked after each read whether to go on, with the
-/// time at which that read began; where it says no, the state is unfinished.
+/// dropped have ids of times up to which the first record allows them. `goes_on` is called after each read with the
+/// time at which that read began, and decides whether to continue; if it returns false, the state is unfinished.
 ///
 /// # Errors
 /// When the journal cannot be read, or a batch is damaged. Then the state is as it was.

@@ -1,8 +1,8 @@
-//! Following the journal: the tail, applied as it comes.
+//! Following the journal: the tail, applied as it arrives.
 //!
-//! A task takes batches off the tail, at most so many bytes ahead; a thread of its own applies all that has come meanwhile in one
-//! transaction, and says how far it is. What it says can be read already. The task connects again for as long as it takes; what
-//! somebody has to decide about halts it: a journal that is another one, or that is not kept as far back.
+//! A task takes batches off the tail, at most so many bytes ahead; a separate thread applies all those received meanwhile in one
+//! transaction, and then reports its position, which readers already see. The task reconnects for as long as it takes. It halts only
+//! where a person has to decide: if the journal is a different one, or no longer goes back far enough.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,11 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use crate::read_model::{ReadModel, ReadModelError};
 use crate::standing::{Following, Standing};
 
-/// How many records a transaction holds at the most, or a batch more: what came while the last one was written, when the read model is
-/// behind.
+/// How many records a transaction holds at most, or up to one batch more: those received while the last one was written, when the read model
+/// is behind.
 pub const RECORDS_AT_ONCE: usize = 1 << 17;
 
-/// How many KiB of batches wait to be applied at the most. One that is larger by itself waits alone.
+/// How many KiB of batches wait to be applied at most. A batch larger than that waits alone.
 const WAITING_KIB: u32 = 64 << 10;
 
 /// From how many records on a transaction is followed by a pause, and how long after its beginning the next one may begin. What changes all
@@ -32,7 +32,7 @@ const PAUSE: (usize, Duration) = (1 << 10, Duration::from_millis(300));
 /// Why a follower halts.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
-    /// The read model does not take it.
+    /// The read model refuses a batch.
     #[error("the read model")]
     ReadModel(#[from] ReadModelError),
     /// The engine compares codes in a form that this program does not know.
@@ -70,7 +70,7 @@ struct Waiting {
     room: OwnedSemaphorePermit,
 }
 
-/// Follows the engine until `stop` is true or something halts it. Ends when what had come is applied.
+/// Follows the engine until `stop` is true or something halts it. Ends when all received batches are applied.
 ///
 /// # Errors
 /// See [`FollowError`].
@@ -97,7 +97,7 @@ pub async fn follow(
     ended
 }
 
-/// Takes batches off the tail. Ends when the applier has, or with what somebody has to decide.
+/// Takes batches off the tail. Ends when the applier has, or with an error that a person has to resolve.
 async fn take(
     mut follower: Follower,
     send: &mpsc::UnboundedSender<Waiting>,
@@ -165,13 +165,13 @@ impl Applier {
     }
 }
 
-/// The newest record that says anything but how far readers of the journal are.
+/// The newest record that is not a report of a reader's position.
 fn newest_change(batches: &[Vec<u8>]) -> Option<Position> {
     let changes = |bytes: &Vec<u8>| stated_kinds(bytes).filter(|(_, kind)| !is_about_readers(*kind)).last();
     batches.iter().rev().find_map(changes).map(|(position, _)| position)
 }
 
-/// An error with its causes, on a line.
+/// An error with its causes, on one line.
 pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,5 +1,5 @@
-//! Watching the engine beside the tail: how far its journal goes, so that the lag is known, and telling it how far the read model has
-//! come, so that it keeps what comes after.
+//! Watches the engine beside the tail: reads the end of its journal, so that the lag is known, and reports the read model's position,
+//! so that the engine keeps the journal after it.
 
 use std::fs::File;
 use std::io;
@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use crate::read_model::log_of;
 use crate::standing::{Newest, Standing};
 
-/// Asks the engine how far its journal goes, for as long as the standing is watched, and tells it under the name of a reader how far the read
-/// model has come. What fails is tried again: the tail says whether the engine is there.
+/// Reads the end of the engine's journal for as long as the status is watched, and reports the read model's position under the name of a
+/// reader. Failures are retried: the tail shows whether the engine is reachable.
 pub(crate) async fn watch_engine(dial: Dial, file: PathBuf, reader: Option<String>, standing: watch::Sender<Standing>) {
     let mut engine = EngineWatch::new(dial, reader);
     loop {
@@ -24,7 +24,7 @@ pub(crate) async fn watch_engine(dial: Dial, file: PathBuf, reader: Option<Strin
     }
 }
 
-/// Takes one status, and tells the engine how far the read model has come where that is due.
+/// Takes one status, and reports the read model's position to the engine when that is due.
 async fn watch_once(engine: &mut EngineWatch, file: &Path, standing: &watch::Sender<Standing>) -> Result<(), ClientError> {
     let status = engine.next().await?;
     let newest = Newest { position: status.journal.durable, now_ms: status.now_ms, requests_ms: status.requests_ms };
@@ -53,7 +53,7 @@ async fn watch_once(engine: &mut EngineWatch, file: &Path, standing: &watch::Sen
 struct Flushed(Position);
 
 impl Flushed {
-    /// Flushes a read model that has come to a position. A transaction is in the write-ahead log when it is committed, but is not
+    /// Flushes a read model that is at a position. A transaction is in the write-ahead log when it is committed, but is not
     /// flushed; what was brought into the file is flushed before it is taken off the log.
     fn new(file: &Path, applied: Position) -> io::Result<Flushed> {
         // The file itself is not opened: closing it again would release SQLite's locks, which are on the file and not on the log.
@@ -70,7 +70,7 @@ impl Flushed {
     }
 }
 
-/// Tells the engine how far the read model has come.
+/// Reports the read model's position to the engine.
 async fn tell(engine: &mut EngineWatch, Flushed(position): Flushed) -> Result<(), ClientError> {
     let Some(outcome) = engine.report(position).await? else { return Ok(()) };
     match outcome {
@@ -96,7 +96,7 @@ mod tests {
 
     /// Only a position that survives a power cut is reported to the engine: none if the log cannot be flushed.
     #[test]
-    fn only_what_was_flushed_is_told() {
+    fn only_what_was_flushed_is_reported() {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let file = folder.path().join("read-model.sqlite");
         let flushed = |file: &Path| Flushed::new(file, Position(7)).map_err(|error| error.kind());

@@ -79,7 +79,7 @@ impl Peer {
         Dial::new(&self.address.to_string(), &self.authority, "any token").expect("the address is one")
     }
 
-    /// From where tails were asked for, in order.
+    /// The positions from which tails were requested, in order.
     pub(crate) fn tails(&self) -> Vec<Position> {
         self.requests.lock().expect("no holder panics").tails.clone()
     }

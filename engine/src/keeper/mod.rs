@@ -1,10 +1,10 @@
-//! The keeper: takes snapshots beside the running engine, on a thread of its own, and drops what of the journal nobody needs.
+//! The snapshotter: takes snapshots beside the running engine, on its own thread, and drops journal segments that nobody needs.
 //!
-//! A snapshot is made of the one before it and of the journal since (in `taking`), so that the engine thread takes no part and no lock
-//! is held. One is taken when it is asked for, and when the journal has grown by so much since the newest. The thread has the lowest
+//! A snapshot is built from the previous one and the journal since (in `taking`), so that the engine thread takes no part and no lock
+//! is held. One is taken on request, and when the journal has grown by so much since the newest. The thread has the lowest
 //! priority there is, rests as long as it works, and writes at a gentle pace: redemptions go on meanwhile.
 //!
-//! A failure is logged, answered where somebody asked, and tried again after the next growth; the engine runs on.
+//! A failure is logged, returned to waiting callers, and tried again after the next growth; the engine keeps running.
 //!
 //! Owned by the engine, which starts it when the pipeline runs and stops it before the pipeline is finished.
 
@@ -34,18 +34,18 @@ use scrip_journal::disk::Disk;
 use stoppable::Stopping;
 use taking::{TakeError, Taking};
 
-/// How often it is looked whether the journal has grown enough.
+/// How often the journal's growth is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How many may wait for a snapshot. All who wait when one is begun are answered with it; past this many the answer is that it failed.
-const ASKED_MAX: usize = 64;
+/// How many requests may wait for a snapshot. All that wait when one begins get its outcome; further requests fail.
+const WAITING_MAX: usize = 64;
 
-/// When snapshots are taken by themselves, and what is kept.
+/// When snapshots are taken automatically, and the journal's retention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeeperSettings {
-    /// One is taken when the journal has grown by so many bytes since the newest; 0 for never by itself.
+    /// A snapshot is taken when the journal has grown by so many bytes since the newest; 0 for never automatically.
     pub journal_bytes: u64,
-    /// What is kept of the journal.
+    /// The journal's retention.
     pub retention: Retention,
 }
 
@@ -55,21 +55,21 @@ impl From<&Config> for KeeperSettings {
     }
 }
 
-/// Takes snapshots until it is stopped. Where it is dropped instead, its thread ends by itself, soon.
+/// Takes snapshots until it is stopped. If it is dropped instead, its thread ends soon.
 pub struct Keeper {
     handle: KeeperHandle,
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
 
-/// The way to ask for a snapshot.
+/// A handle for requesting snapshots.
 #[derive(Debug, Clone)]
 pub struct KeeperHandle {
-    mutation: Sender<oneshot::Sender<Outcome>>,
+    sender: Sender<oneshot::Sender<Outcome>>,
     newest: Newest,
 }
 
-/// The newest snapshot, as it changes.
+/// The status of the newest snapshot, shared.
 #[derive(Debug, Clone)]
 pub(crate) struct Newest(Arc<Mutex<Option<SnapshotStatus>>>);
 
@@ -78,7 +78,7 @@ impl Newest {
         Newest(Arc::new(Mutex::new(end.map(status_of))))
     }
 
-    /// Which it is; none where there is none yet.
+    /// The newest snapshot; none if there is none yet.
     pub(crate) fn of(&self) -> Option<SnapshotStatus> {
         *self.0.lock()
     }
@@ -98,9 +98,9 @@ impl KeeperHandle {
     pub async fn take(&self) -> Outcome {
         let stops = || Outcome::Failed("the engine stops".to_owned());
         let (reply, outcome) = oneshot::channel();
-        match self.mutation.try_send(reply) {
+        match self.sender.try_send(reply) {
             Ok(()) => outcome.await.unwrap_or_else(|_| stops()),
-            Err(TrySendError::Full(_)) => Outcome::Failed(format!("{ASKED_MAX} requests wait for one already")),
+            Err(TrySendError::Full(_)) => Outcome::Failed(format!("{WAITING_MAX} requests wait for one already")),
             Err(TrySendError::Disconnected(_)) => stops(),
         }
     }
@@ -110,7 +110,7 @@ impl Keeper {
     /// Starts it on the snapshots of a folder, the newest of which ends with `last`, and on a journal that is durable up to `durable`.
     ///
     /// # Panics
-    /// When the operating system gives no thread.
+    /// If the operating system cannot start a thread.
     pub fn start(
         disk: Arc<dyn Disk>,
         snapshots: PathBuf,
@@ -120,28 +120,28 @@ impl Keeper {
         durable: watch::Receiver<Position>,
         last: Option<ChainEnd>,
     ) -> Keeper {
-        let (mutation, requests) = crossbeam_channel::bounded(ASKED_MAX);
+        let (sender, requests) = crossbeam_channel::bounded(WAITING_MAX);
         let (stop, stopping) = crossbeam_channel::bounded(0);
         let stopping = Stopping(stopping);
         let newest = *durable.borrow();
         let growth = Growth::since(last.map(|last| last.position), settings.journal_bytes, reader.as_ref(), newest);
         let taking = Taking { disk, dir: snapshots, reader, registry, durable, retention: settings.retention, stopping };
         let latest = Newest::begin(last);
-        let handle = KeeperHandle { mutation, newest: latest.clone() };
+        let handle = KeeperHandle { sender, newest: latest.clone() };
         let thread = crate::background::spawn("keeper", move || run(&taking, &requests, growth, &latest));
         Keeper { handle, stop, thread }
     }
 
-    /// The way to ask for a snapshot.
+    /// A handle for requesting snapshots.
     pub fn handle(&self) -> KeeperHandle {
         self.handle.clone()
     }
 
-    /// Stops it, and waits until it touches nothing any more. What it was writing is given up, and removed when the next one is taken; who
-    /// waits for it is told.
+    /// Stops the thread, and waits until it has ended. An unfinished snapshot is abandoned, and its file is removed when the next one is
+    /// taken; waiting callers get the outcome.
     ///
     /// # Panics
-    /// When its thread did.
+    /// If its thread panicked.
     pub fn stop(self) {
         let Keeper { handle, stop, thread } = self;
         drop((handle, stop));
@@ -168,23 +168,23 @@ fn run(taking: &Taking, requests: &Receiver<oneshot::Sender<Outcome>>, mut growt
             }
         }
         waiting.extend(requests.try_iter());
-        // What comes while the snapshot is being taken counts for the next one.
+        // Growth while the snapshot is being taken counts for the next one.
         let bytes = reader.bytes();
-        // Read after the last who waits has asked: it gets what was durable then, or more. Let go of at once: as long as it is borrowed,
-        // nothing becomes durable.
+        // Read after the last waiting request: its snapshot covers at least what was durable then. The borrow is released at once,
+        // because nothing becomes durable while it lasts.
         let up_to = *durable.borrow();
         let outcome = take(taking, up_to, latest);
         if stopping.is_set() {
             return;
         }
-        // Less may be left of the journal than there was.
+        // The journal may have become shorter.
         growth.begins(bytes.min(reader.bytes()));
-        // Who does not wait any more is not to be told.
+        // A caller that no longer waits needs no outcome.
         waiting.into_iter().for_each(|waiting| drop(waiting.send(outcome.clone())));
     }
 }
 
-/// Takes a snapshot, and logs how that went.
+/// Takes a snapshot, and logs the outcome.
 fn take(taking: &Taking, up_to: Position, latest: &Newest) -> Outcome {
     let began = Instant::now();
     // The journal is read with redb, which may panic on a file that somebody has changed.
@@ -215,14 +215,14 @@ fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
 struct Growth {
     /// After how many bytes a snapshot is due; 0 for never.
     every: u64,
-    /// What the journal had when it began to count.
+    /// The journal's bytes when counting began.
     from: u64,
     /// What was durable at the last look.
     seen: Position,
 }
 
 impl Growth {
-    /// Since the newest snapshot. How many bytes came after it is not written down anywhere: its share of the positions is taken.
+    /// The growth since the newest snapshot. The bytes written since are not recorded anywhere, so they are estimated from the positions.
     fn since(last: Option<Position>, every: u64, reader: &dyn JournalReader, durable: Position) -> Growth {
         let before = u128::from(reader.first().0.saturating_sub(1));
         let (last, durable) = (u128::from(last.map_or(0, |last| last.0)), u128::from(durable.0));
@@ -240,7 +240,7 @@ impl Growth {
         reader.bytes().saturating_sub(self.from) >= self.every
     }
 
-    /// Counts from when the journal had so many bytes.
+    /// Counts from a journal of so many bytes.
     fn begins(&mut self, bytes: u64) {
         self.from = bytes;
     }

@@ -1,13 +1,13 @@
-//! How a snapshot is taken: the newest that is whole, the journal since, and what is dropped after it.
+//! Takes a snapshot from the newest undamaged one and the journal since, then drops what is no longer needed.
 //!
-//! What it begins with is read whole and checked first: damage would otherwise be written on, under a hash that says that it is well.
+//! The previous snapshot is read whole and checked first: damage would otherwise be copied, under a hash that matches it.
 //! The journal is read a little at a time, each batch checked against the chain, and applied as a restart does.
 //!
 //! A snapshot of version 1 does not state which request ids were forgotten. A state that begins with one reads them from the journal, and
-//! as long as such a snapshot is kept, so is the journal.
+//! the journal is kept for as long as such a snapshot is.
 //!
-//! Order, when nothing goes wrong: the snapshot is durable, then older ones are removed, and only then, where nothing but what is needed
-//! is to be kept, segments of the journal that both snapshots and every reader have passed.
+//! The order, if nothing fails: the snapshot becomes durable, then older ones are removed, and only then, with `journal = "needed"`,
+//! segments of the journal that both snapshots and every reader have passed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,18 +28,18 @@ use scrip_core::state::State;
 use scrip_journal::disk::Disk;
 use scrip_journal::{JournalError, JournalReader};
 
-/// How many bytes of batches are read and applied at once: some milliseconds' worth.
+/// How many bytes of batches are read and applied at once: a few milliseconds' worth.
 const BYTES_PER_READ: usize = 1 << 20;
 
-/// What it takes to take a snapshot.
+/// What is needed to take a snapshot.
 pub(super) struct Taking {
     pub(super) disk: Arc<dyn Disk>,
     /// The folder of snapshots.
     pub(super) dir: PathBuf,
     pub(super) reader: Arc<dyn JournalReader>,
-    /// Who reads the journal, and needs what it has not read.
+    /// The journal's readers, which need what they have not read.
     pub(super) registry: Arc<dyn ReaderRegistry>,
-    /// Up to where the journal is durable.
+    /// The position up to which the journal is durable.
     pub(super) durable: watch::Receiver<Position>,
     pub(super) retention: Retention,
     pub(super) stopping: Stopping,
@@ -70,14 +70,14 @@ pub(super) enum TakeError {
 struct Beginning {
     state: State,
     end: ChainEnd,
-    /// The snapshot that it is of; none where it is the begin of the journal.
+    /// The snapshot that it is from; none if it is the beginning of the journal.
     of: Option<PathBuf>,
-    /// Newer ones, which cannot be used.
+    /// Newer snapshots, which cannot be used.
     passed_over: PassedOver,
 }
 
 impl Taking {
-    /// Takes a snapshot up to a durable position, and says where it ends; none where there is one already.
+    /// Takes a snapshot up to a durable position, and returns where it ends; none if there is one already.
     pub(super) fn take(&self, up_to: Position) -> Result<Option<(SnapshotTaken, ChainEnd)>, TakeError> {
         let Beginning { mut state, mut end, of, mut passed_over } = self.beginning()?;
         if end.position >= up_to {
@@ -111,7 +111,7 @@ impl Taking {
         Ok(Some((SnapshotTaken { position, bytes, codes, milliseconds: 0 }, end)))
     }
 
-    /// The newest snapshot that is whole, or the begin of the journal.
+    /// The newest undamaged snapshot, or the beginning of the journal.
     fn beginning(&self) -> Result<Beginning, TakeError> {
         let mut passed_over = PassedOver::default();
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;

@@ -1,6 +1,6 @@
-//! What the keeper does to a folder, beside a journal that somebody else writes.
+//! What the snapshotter does to a folder while something else writes the journal.
 //!
-//! Every batch of these journals is a segment of its own, so that what is dropped can be told to the record.
+//! Every batch of these journals is a segment of its own, so that tests can check to the record what is dropped.
 
 mod full_disk;
 mod unreadable;
@@ -37,7 +37,7 @@ struct Bench {
     runtime: tokio::runtime::Runtime,
 }
 
-/// The registry of an engine: what its state says of readers, and what happens while it is asked.
+/// The registry of an engine: the readers in its state, and what happens during a query.
 #[derive(Default)]
 struct Registered {
     readers: Mutex<std::collections::BTreeMap<String, Position>>,
@@ -318,7 +318,7 @@ fn what_a_remembered_reply_is_made_from_is_not_dropped() {
     keeper.stop();
 }
 
-/// A reader that is accepted while the keeper is about to drop segments keeps them: the registry is closed before it is asked who is in it.
+/// A reader that is accepted while segments are about to be dropped keeps them: the registry is closed before its readers are listed.
 #[test]
 fn a_reader_that_is_accepted_during_the_dropping_keeps_what_it_needs() {
     let mut bench = Bench::new();
@@ -406,7 +406,7 @@ impl DiskFile for TryingFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         if let Some((entered, leave)) = &self.2 {
-            // Where the test does not look any more, it does not wait either.
+            // Does not wait if the test no longer listens.
             let _ = entered.send(());
             let _ = leave.recv();
         }
@@ -484,8 +484,8 @@ fn a_failure_is_answered_and_the_next_one_goes_well() {
     keeper.stop();
 }
 
-/// A stop in the middle of writing gives it up: who waits is told, no half of it has a snapshot's name, and the next run goes on from the one
-/// before.
+/// A stop in the middle of writing abandons the snapshot: waiting callers get the outcome, no partial file has a snapshot's name, and the
+/// next run continues from the previous one.
 #[test]
 fn a_stop_gives_up_what_is_being_written() {
     let mut bench = Bench::new();

@@ -7,17 +7,17 @@ use scrip_protocol::Position;
 use super::{Snapshot, SnapshotError, unverified};
 use scrip_journal::disk::{Disk, Entry};
 
-/// What the name of a snapshot ends with, and what that of one which is being written does.
+/// The file name endings of a snapshot, and of one that is being written.
 const ENDING: &str = ".snapshot";
 const UNFINISHED: &str = ".snapshot.new";
 
-/// How many snapshots are kept: should the newest be damaged, there is one more to begin with.
+/// How many snapshots are kept: if the newest is damaged, there is another to start from.
 pub const GENERATIONS: usize = 2;
 
 /// A snapshot in the folder of snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Up to which record, as its name says.
+    /// Its position, from its name.
     pub position: Position,
     /// The file.
     pub path: PathBuf,
@@ -25,7 +25,7 @@ pub struct Kept {
     pub bytes: u64,
 }
 
-/// The file of a snapshot that stands at a position, and the one under whose name it is written first.
+/// The file of a snapshot at a position, and the temporary file that it is written to first.
 pub(super) fn paths(dir: &Path, position: Position) -> (PathBuf, PathBuf) {
     let of = |ending: &str| dir.join(format!("{:020}{ending}", position.0));
     (of(ENDING), of(UNFINISHED))
@@ -62,7 +62,7 @@ fn kept_of(dir: &Path, entries: &[Entry]) -> Vec<Kept> {
     all
 }
 
-/// Removes all but the newest so many snapshots, and what was begun and not finished.
+/// Removes all but the newest so many snapshots, and unfinished files.
 ///
 /// # Errors
 /// When the folder cannot be read, or one cannot be removed.

@@ -90,7 +90,7 @@ pub(super) fn decode(path: &Path, page: &[u8], bytes: u64) -> Result<Header, Sna
 
 /// What a page says, whatever its hash is; `None` where it has sections that this version does not know.
 fn header_of(page: &[u8; PAGE], version: u32) -> Option<Header> {
-    let header = told_by(page, version);
+    let header = parse_header(page, version);
     let is_known = |section: &Section| section.name != UNKNOWN;
     (header.sections.len() == sections_stated(page) as usize && header.sections.iter().all(is_known)).then_some(header)
 }
@@ -102,7 +102,7 @@ pub(super) fn sections_stated(page: &[u8; PAGE]) -> u32 {
 
 /// What a page says, whatever its hash is, and whether it makes sense: no more sections than it has room for, and those that this version
 /// does not know under the name [`UNKNOWN`].
-pub(super) fn told_by(page: &[u8; PAGE], version: u32) -> Header {
+pub(super) fn parse_header(page: &[u8; PAGE], version: u32) -> Header {
     let rows = page[SECTIONS_AT..HASH_AT].chunks_exact(SECTION_BYTES);
     let section = |row: &[u8]| {
         let number = u32_at(row, 0);

@@ -1,8 +1,8 @@
-//! What the file of a snapshot says, whole or damaged.
+//! Inspects the file of a snapshot, whole or damaged.
 //!
-//! [`Snapshot::open`](super::Snapshot::open) refuses a file of which anything is wrong where it looks; this is for whoever has to find out
-//! what is left. Everything is read that can be, and each thing that is wrong is named: header, name, length, and each section by
-//! its own hash, which holds whatever became of the header.
+//! [`Snapshot::open`](super::Snapshot::open) refuses a file if any of its checks fails; this is for finding out what is
+//! left of one. It reads everything that can be read, and names each fault: in the header, the name, the length, and each section
+//! by its own hash, which is valid even if the header is damaged.
 //!
 //! The file is read as any other and never mapped, so that a disk that does not give some of it takes away that section alone.
 
@@ -19,7 +19,7 @@ use scrip_core::state::frozen::Part;
 use scrip_core::state::frozen::Small;
 use scrip_journal::salvage::hash_of_part;
 
-/// How many bytes are told of the beginning of a file whose header says nothing.
+/// How many of its first bytes are reported of a file whose header cannot be read.
 const BEGINNING_BYTES: usize = 32;
 
 /// What a file says.
@@ -27,7 +27,7 @@ const BEGINNING_BYTES: usize = 32;
 pub struct Looked {
     /// How many bytes it has.
     pub bytes: u64,
-    /// Its first bytes, 32 at the most.
+    /// Its first bytes, at most 32.
     pub beginning: Vec<u8>,
     /// The position in its name; none where that is not a snapshot's.
     pub named: Option<Position>,
@@ -177,7 +177,7 @@ impl Looked {
     fn page(&mut self, page: &[u8; PAGE], file: &File) {
         let (begins_as_one, version, is_good) =
             (layout::begins_as_one(page), layout::version_of(page), layout::has_its_hash(page));
-        let header = layout::told_by(page, version);
+        let header = layout::parse_header(page, version);
         let sections: Vec<_> = header.sections.iter().map(|section| looked_at(section, file)).collect();
         // One section that has its hash leaves no doubt that this is a header, whatever became of the rest of it.
         let is_header = (begins_as_one && layout::is_read(version))

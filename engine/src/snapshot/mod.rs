@@ -21,7 +21,7 @@
 //! ([`scrip_core::state::frozen`]), texts, and the slots of hash indexes, which stay where they are: opening costs as much for a hundred million
 //! codes as for a hundred.
 //!
-//! A snapshot says nothing that the journal before its position does not. It is written under another name, flushed, renamed, and
+//! A snapshot contains nothing that the journal before its position does not. It is written under another name, flushed, renamed, and
 //! its folder flushed, so that a file of that name is whole unless the disk has damaged it; damage is named, never mended.
 //!
 //! Invariant: a file is never written again once it has its name, as engines read it in place.
@@ -51,7 +51,7 @@ pub use unverified::UnverifiedUse;
 pub(crate) use unverified::forget;
 pub use write::{Pace, write};
 
-/// What a snapshot says of itself.
+/// A snapshot's header.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Header {
     /// The format version.
@@ -91,7 +91,7 @@ pub struct Section {
     pub offset: u64,
     /// How many bytes it has.
     pub bytes: u64,
-    /// BLAKE3 of these.
+    /// BLAKE3 of its bytes.
     #[serde(skip)]
     pub hash: [u8; 32],
 }

@@ -61,7 +61,7 @@ impl Snapshot {
         &self.header
     }
 
-    /// Reads the whole file and checks every section against its hash. `progress` is told the bytes done.
+    /// Reads the whole file and checks every section against its hash. `progress` receives the bytes done.
     ///
     /// # Errors
     /// When a section is damaged, named with its place.
@@ -76,7 +76,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Checks one section against its hash. `progress` is told each number of bytes that is done.
+    /// Checks one section against its hash. `progress` receives the bytes of each step.
     ///
     /// # Errors
     /// When it is damaged.

@@ -128,7 +128,7 @@ fn the_sample_has_something_of_everything() {
     assert_eq!(sample.kept.bytes, sample.disk.contents(&sample.kept.path).len() as u64);
 }
 
-/// What a snapshot says follows from the state, however that came about, and from the key of its hashes, which is drawn anew for each.
+/// A snapshot's contents depend only on the state, however it was reached, and on the key of its hashes, which is random for each.
 #[test]
 fn two_snapshots_of_the_same_state_are_equal_in_all_but_their_keys() {
     let sample = Sample::new();

@@ -32,8 +32,8 @@ const WRITTEN_AT_ONCE: usize = 1 << 20;
 /// How long a gentle pace rests after each of these: at most 128 MiB go to the disk in a second.
 const GENTLE_REST: Duration = Duration::from_millis(8);
 
-/// Writes a snapshot of a state that the journal has made up to `end`, beside the others. `progress` is told the bytes done, and of how many,
-/// as far as that can be known.
+/// Writes a snapshot of a state that the journal has made up to `end`, beside the others. `progress` receives the bytes done and the
+/// expected total.
 ///
 /// # Errors
 /// When it could not be made durable, or the disk has no room for it beside what the journal needs. What was there before still is, and
@@ -140,7 +140,7 @@ impl Laying<'_> {
         (self.progress)(self.at, self.likely.max(self.at));
         if self.pace == Pace::Gentle && written > 0 {
             self.file.write_out(self.at - written, written)?;
-            // As long again at the least, so that others have the disk for half of the time.
+            // At least as long again, so that others have the disk for half of the time.
             std::thread::sleep(began.elapsed().clamp(GENTLE_REST, 100 * GENTLE_REST));
         }
         Ok(())

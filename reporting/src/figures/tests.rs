@@ -253,7 +253,7 @@ fn the_failures_of_a_rule_are_not_counted_one_by_one() {
     assert_eq!(steps, ["SEARCH rule_failure_count USING PRIMARY KEY (rule=?)"]);
 }
 
-/// Pain 19: what is asked often finds its rows by keys and indexes.
+/// Pain 19: frequent queries find their rows by keys and indexes.
 #[test]
 fn no_hot_query_scans_a_table() {
     let queries = [

@@ -9,9 +9,9 @@ use scrip_protocol::{ClubId, Money};
 use super::rows::{json, number};
 use super::uses::Use;
 
-/// What stands in `code.archived` of a code that stayed behind when its campaign was restored.
+/// The value of `code.archived` for a code that stayed archived when its campaign was restored.
 pub(super) const LEFT: u8 = 1;
-/// What stands there of one that was archived by itself.
+/// The value of `code.archived` for a code that was archived individually.
 pub(super) const ALONE: u8 = 2;
 
 /// A campaign: its terms and its counters, as in the table.
@@ -33,7 +33,7 @@ pub(super) struct Campaign {
     pub(super) taken_back: Option<i64>,
     pub(super) uncollected: i64,
     pub(super) last_activation: Option<u64>,
-    /// The codes of which the row says that they are archived, with the number that stands there.
+    /// The codes whose row has them as archived, with the value of `code.archived`.
     pub(super) archived: BTreeMap<u32, u8>,
 }
 
@@ -76,7 +76,7 @@ impl Campaign {
         }
     }
 
-    /// Counts anew what depends on the limit and on which codes are archived, from the uses of all codes that were ever activated.
+    /// Recounts what depends on the limit and on which codes are archived, from the uses of all codes that were ever activated.
     pub(super) fn recount(&mut self, uses: impl Iterator<Item = (u32, Use)>) {
         let cap = self.cap();
         (self.codes_archived, self.codes_exhausted) = (self.archived.len() as u32, 0);

@@ -201,7 +201,7 @@ impl Sums {
     }
 }
 
-/// The campaigns that have holds which did not end, found one after the other in the index of these.
+/// The campaigns with holds that did not end, found one after the other in the index of these holds.
 macro_rules! campaigns_held {
     () => {
         "WITH RECURSIVE c (campaign) AS (SELECT min(campaign) FROM hold WHERE ended IS NULL \

@@ -4,7 +4,7 @@
 //!
 //! - After every [`RECORDS`] the thread brings in what it can, beside the writer and the readers.
 //! - When nothing was written for [`QUIET`], the thread brings in the rest and gives the disk back.
-//! - Under a writer that never rests, the writer itself does so where the log has [`BYTES_MAX`], waiting [`WAIT`] for readers at most. If
+//! - Under a writer that never rests, the writer itself does so where the log has [`BYTES_MAX`], waiting at most [`WAIT`] for readers. If
 //!   a reader takes longer, it tries again when the log has grown by a quarter, or by [`AGAIN_BYTES`].
 //! - Queries that overlap leave no such moment. From [`AWAITED_BYTES`] on, the writer waits for readers for up to [`PATIENCE`].
 //!   Meanwhile no query begins, and queries that are older than some seconds end ([`Readers::beside`](super::Readers::beside));
@@ -32,7 +32,7 @@ const BYTES_MAX: u64 = 128 << 20;
 /// By how much the log grows from one attempt of the writer to the next.
 const AGAIN_BYTES: u64 = 32 << 20;
 
-/// How much of its file a log keeps that begins again.
+/// How much of its file a log keeps when it begins again.
 pub(super) const KEPT_BYTES: i64 = 32 << 20;
 
 /// For how long nothing was written where the disk is given back.
@@ -373,7 +373,7 @@ mod tests {
         second.ends().await;
     }
 
-    /// A query that is older than some seconds ends when the writer waits for it, and its caller may ask again.
+    /// A query that is older than some seconds ends when the writer waits for it, and its caller may retry.
     #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
     async fn an_old_query_ends_when_the_writer_waits_for_it() {
         const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";

@@ -1,9 +1,9 @@
 //! The read model: what the journal says, in the tables of `schema.sql`.
 //!
 //! One writer applies whole batches, and moves the cursor in the same transaction: whatever moment the process is killed at, a batch is
-//! in it once or not at all. Batches that have come meanwhile share a transaction, so that it keeps up with an engine under load; what
-//! is in the tables does not depend on which. Whoever reads does so in a transaction of their own, and sees one position. A read model
-//! of another version of the tables is not migrated but built anew.
+//! in it once or not at all. Batches received meanwhile share a transaction, so that it keeps up with an engine under load; what
+//! is in the tables does not depend on which. Readers use their own transactions, and see one position. A read model of another version
+//! of the tables is not migrated but rebuilt.
 //!
 //! `project` says what each record writes; `gathered` what is added up over a transaction before it is written.
 

@@ -118,7 +118,7 @@ CREATE TABLE code (
     slot     INTEGER NOT NULL,              -- from 0, in the order of adding
     code     TEXT    NOT NULL,              -- as it was written
     value    TEXT    NOT NULL,              -- as it is compared: letter case folded
-    archived INTEGER NOT NULL,              -- 0 no; 1 left behind when its campaign was restored; 2 by itself
+    archived INTEGER NOT NULL,              -- 0 no; 1 left behind when its campaign was restored; 2 individually
     taken    INTEGER NOT NULL,              -- position at which its campaign took the value last: added or restored
     PRIMARY KEY (campaign, slot)
 ) STRICT, WITHOUT ROWID;

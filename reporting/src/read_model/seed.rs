@@ -1,11 +1,11 @@
-//! Beginning with a snapshot, where the journal's beginning is kept no more.
+//! Starts a read model from a snapshot, when the journal no longer has its first records.
 //!
-//! Whoever can read a snapshot tells what is in it, and [`Seed`] writes that into the tables: who and what there is, counters, balances, and
+//! The caller reads the snapshot, and [`Seed`] writes its contents into the tables: who and what there is, counters, balances, and
 //! the uses that are held. `beginning.position` says up to where this stands for the history, of which there are no rows: lists of
 //! activations, operations, refusals, requests and changes begin behind it, and so do the figures of days and clubs, where refunds of what was
 //! activated before stand under club 0.
 //!
-//! A snapshot does not say everything. When clubs, groups and clients were registered, and when holds were given, is 0; so are
+//! A snapshot does not contain everything. When clubs, groups and clients were registered, and when holds were given, is 0; so are
 //! a client's activations, which count from the beginning on. `code_use.ever` leaves out what was refunded before, and
 //! the first and last activation of a code are 0. `campaign.taken_back` is NULL where activations were refunded. `code.taken` is the last position at which the value can have been taken: that of the beginning,
 //! or of an archived code the record that archived it, so that the campaigns that have had a value stay in their order.
@@ -85,13 +85,13 @@ pub struct SeededHold {
     pub slot: u32,
     /// What its confirmation credits.
     pub amount: Money,
-    /// The first moment at which it is not open any more, in milliseconds since 1970.
+    /// The first moment at which it is no longer open, in milliseconds since 1970.
     pub expires_ms: u64,
-    /// Whose request it was.
+    /// The credential that sent the request.
     pub credential: CredentialId,
 }
 
-/// Writes what a snapshot says into an empty read model.
+/// Writes the contents of a snapshot into an empty read model.
 pub struct Seed<'t> {
     connection: &'t Connection,
     end: ChainEnd,
@@ -365,7 +365,7 @@ mod tests {
             Ok(shown.collect::<rusqlite::Result<Vec<_>>>()?.join(" "))
         };
         let mut statement = connection.prepare(query).expect("it is a query");
-        let found = statement.query_map([], read).expect("it can be asked").collect::<rusqlite::Result<_>>();
+        let found = statement.query_map([], read).expect("the query runs").collect::<rusqlite::Result<_>>();
         found.expect("it is answered")
     }
 

@@ -1,6 +1,6 @@
-//! How often each code was activated: the part of `code_use` that the projection asks for at every activation, kept in memory.
+//! How often each code was activated: the part of `code_use` that the projection needs at every activation, kept in memory.
 //!
-//! A campaign's codes are read from the table when the first of them is asked for, and stay for as long as there is room. What changes
+//! A campaign's codes are read from the table when the first of them is needed, and stay for as long as there is room. What changes
 //! here is written at the end of the transaction.
 
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::rows::number;
 
-/// How many codes are kept at the most, each with 8 bytes: 128 MiB.
+/// How many codes are kept at most, each with 8 bytes: 128 MiB.
 const CODES_MAX: usize = 16 << 20;
 
 /// How a code was used.
@@ -26,7 +26,7 @@ pub(super) struct Use {
 pub(super) struct Uses {
     of: HashMap<u32, OfCampaign>,
     codes: usize,
-    /// Counts transactions, to tell which campaign was asked for longest ago.
+    /// Counts transactions, to find the least recently used campaign.
     turn: u64,
     /// What is to be written: campaign, slot and the position of an activation; 0 for a refund.
     touched: Vec<(u32, u32, u64)>,
@@ -35,7 +35,7 @@ pub(super) struct Uses {
 #[derive(Debug, Default)]
 struct OfCampaign {
     uses: Vec<Use>,
-    asked: u64,
+    last_used: u64,
 }
 
 impl Uses {
@@ -85,10 +85,10 @@ impl Uses {
         if !self.of.contains_key(&campaign) {
             let uses = read(connection, campaign)?;
             self.codes += uses.len();
-            self.of.insert(campaign, OfCampaign { uses, asked: self.turn });
+            self.of.insert(campaign, OfCampaign { uses, last_used: self.turn });
         }
         let of = self.of.get_mut(&campaign).expect("it was put there if it was not there");
-        of.asked = self.turn;
+        of.last_used = self.turn;
         Ok(of)
     }
 
@@ -108,7 +108,7 @@ impl Uses {
         }
         self.turn += 1;
         while self.codes > CODES_MAX && self.of.len() > 1 {
-            let oldest = self.of.iter().min_by_key(|(_, of)| of.asked).map(|(campaign, _)| *campaign);
+            let oldest = self.of.iter().min_by_key(|(_, of)| of.last_used).map(|(campaign, _)| *campaign);
             let gone = oldest.and_then(|campaign| self.of.remove(&campaign)).map_or(0, |of| of.uses.len());
             self.codes -= gone;
         }

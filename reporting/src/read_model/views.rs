@@ -15,10 +15,10 @@ use crate::shown::{self, At};
 /// How many KiB of the file a reader keeps in memory.
 const CACHE_KIB: i64 = 16 << 10;
 
-/// How much of the file is read in place, through a map: what SQLite maps at the most, 2 GiB. Exports read half as long again without.
+/// How much of the file is read in place, through a map: 2 GiB, the most that SQLite maps. Exports read half as long again without.
 const MAPPED_BYTES: i64 = 0x7fff_0000;
 
-/// How many connections are kept for the next who read.
+/// How many idle connections are kept for the next readers.
 const IDLE_MAX: usize = 24;
 
 /// Those that read: connections to a read model that are used in turn, by blocking threads.

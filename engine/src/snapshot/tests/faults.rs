@@ -47,7 +47,7 @@ fn named(error: &SnapshotError) -> PathBuf {
 
 /// Z4: a snapshot that cannot be written names its file, takes nothing away, also when the machine goes down then, and the next one goes well.
 #[test]
-fn any_operation_that_fails_is_told_and_takes_nothing_away() {
+fn any_operation_that_fails_is_reported_and_takes_nothing_away() {
     let sample = Sample::new();
     let (disk, ..) = with_two(&sample);
     let before = disk.operations();

@@ -13,7 +13,7 @@ use scrip_core::state::{Lookup, State, first_difference};
 use scrip_journal::disk::double::Image;
 use scrip_journal::disk::double::each;
 
-/// Everything that can be asked, of everything that there is, and records of every kind.
+/// Every query, of everything in the sample, and records of every kind.
 const AFTER: &str = r#"
     check code=A club=1
     check code=łódź-25
@@ -102,8 +102,7 @@ fn place(sections: &[Section], at: usize) -> Place<'_> {
     }
 }
 
-/// Z11, pain 29: a byte that was changed is named with its file and its part; and nothing that is asked of a state which lies over it ends in
-/// a panic.
+/// Z11, pain 29: a changed byte is reported with its file and its part; and no query of a state on top of it panics.
 #[test]
 fn any_byte_changed_is_named_and_harms_nobody_who_did_not_look() {
     let sample = Sample::new();

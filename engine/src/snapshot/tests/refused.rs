@@ -69,7 +69,7 @@ fn a_name_that_says_another_position_is_refused() {
     assert_eq!(opened.state().expect("it is whole"), sample.state);
 }
 
-/// Changes a snapshot, with the hashes made anew, so that only its content can be told.
+/// Changes a snapshot and recomputes its hashes, so that only its contents can give the change away.
 fn resealed(sample: &Sample, change: impl FnOnce(&mut Header, &mut Vec<u8>)) -> Result<Snapshot, SnapshotError> {
     let mut header = sample.open().header().clone();
     let disk = sample.disk.image().disk();

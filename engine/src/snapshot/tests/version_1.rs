@@ -154,7 +154,7 @@ fn a_sound_snapshot_of_version_1_and_its_descendants_are_what_the_journal_makes_
 
 /// Z10: what is lost or changed is found all the same.
 #[test]
-fn a_damaged_window_of_version_1_is_told_from_its_journal() {
+fn a_damaged_window_of_version_1_is_distinguished_from_its_journal() {
     for (what, records, horizon_ms, forgotten) in histories() {
         let sound = through_version_1(&records, horizon_ms, forgotten);
         let differs = |ours: &State, theirs: &State, how: &str| {

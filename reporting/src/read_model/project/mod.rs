@@ -1,6 +1,6 @@
 //! What each record writes into the tables.
 //!
-//! [`Writing::record`] is the one place where records are told apart; a file for each group of them says the rest. A record's rows depend on
+//! [`Writing::record`] is the one place that dispatches by kind of record; each group of them has a file. A record's rows depend on
 //! the records before it alone, never on where a transaction begins or ends.
 
 mod activations;

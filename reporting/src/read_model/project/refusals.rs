@@ -85,7 +85,7 @@ impl Writing<'_> {
             "SELECT h.client, h.club, h.campaign, h.slot, c.value, h.amount FROM hold h
              LEFT JOIN code c ON c.campaign = h.campaign AND c.slot = h.slot WHERE h.hold = ?",
         )?;
-        // A hold that is another credential's, or that ended long ago, is nothing to whoever named it.
+        // A hold of another credential, or one that ended long ago, is unknown to the caller.
         let named = if record.outcome == ConfirmOutcome::UnknownHold { 0 } else { record.hold.0 };
         let mut rows = statement.query([number(named)])?;
         let (mut client, mut club, mut at_code, mut code, mut amount) = (Value::Null, None, None, None, None);
