@@ -215,7 +215,7 @@ async fn a_backup_of_another_organisation_or_history_is_refused() {
     let other = Server::start();
     let (client, club) = begin(&other).await;
     let shorter = tokio::task::block_in_place(|| backup(&other, &to)).exits(1);
-    assert!(shorter.err.contains("newer records are missing there, or it is that of another organisation"), "{shorter:?}");
+    assert!(shorter.err.contains("its newest records are missing, or it belongs to another organisation"), "{shorter:?}");
     redeem(&client, club, 100, &mut Answers::new()).await;
     let refused = tokio::task::block_in_place(|| backup(&other, &to)).exits(1);
     assert!(refused.err.contains("another organisation, or of another history of this one"), "{refused:?}");
@@ -309,7 +309,7 @@ async fn a_backup_of_a_journal_without_its_beginning_starts_with_a_snapshot() {
 
     let before = files(&old.join("journal"));
     let refused = tokio::task::block_in_place(|| backup(&server, &old)).exits(1);
-    assert!(refused.err.contains("what is between was dropped; take a new backup"), "{refused:?}");
+    assert!(refused.err.contains("the records between were dropped; take a new backup"), "{refused:?}");
     assert_eq!(files(&old.join("journal")), before);
 
     let taken = tokio::task::block_in_place(|| backup(&server, &to)).exits(0);

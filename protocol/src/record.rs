@@ -21,7 +21,7 @@ use crate::wire;
 pub struct Stamp {
     /// The request.
     pub request: RequestId,
-    /// The hash of what was asked ([`AnyCommand::meaning`](crate::command::AnyCommand::meaning)); in JSON, in hexadecimal. In the first
+    /// The hash of the request's meaning ([`AnyCommand::meaning`](crate::command::AnyCommand::meaning)); in JSON, in hexadecimal. In the first
     /// journals, up to their first `settings-set`, it is one of the request's bytes.
     #[serde(serialize_with = "hexadecimal")]
     pub body: u64,
@@ -47,7 +47,7 @@ pub struct Settings {
     pub request_window_ms: u64,
     /// How far ahead of the engine's clock a request id's time may be, in milliseconds.
     pub request_skew_ms: u64,
-    /// How many request ids are remembered at the most. Past it the oldest are forgotten early, and refused as too old.
+    /// Maximum number of remembered request ids. Beyond it the oldest are forgotten early, and refused as too old.
     pub requests_max: u64,
     /// How many codes a campaign may hold (A2).
     pub codes_per_campaign_max: u32,

@@ -28,7 +28,8 @@ use scrip_core::index::Index;
 use scrip_core::state::requests::{Admission, ClockRange, Remembered};
 use scrip_core::state::{KeepReaderRequest, Mutation, State};
 
-/// How many requests are decided before the journal thread is asked again whether it is idle: some tens of microseconds.
+/// How many requests are decided before the engine thread looks again whether the journal thread is idle: some tens of
+/// microseconds.
 const REQUESTS_PER_LOOK: usize = 64;
 
 pub(super) struct EngineThread {
@@ -315,7 +316,7 @@ impl EngineThread {
     ) {
         let Change { stamp, mutation, hint, network } = change;
         if self.state.credentials.is_revoked(stamp.credential) {
-            // Its connections are being closed: what they have sent since is not done any more.
+            // Its connections are being closed: what they have sent since is no longer executed.
             return self.refuse(now_ms, change, Refusal::Revoked, correlation, &mut replies.frames);
         }
         match self.state.admit(clock, stamp, || mutation.kind()) {

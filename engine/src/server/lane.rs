@@ -27,7 +27,7 @@ const PIECES: usize = 64;
 /// About what a redemption's frame has, by which the room for a chunk's requests is made at once.
 const REDEEM_FRAME_BYTES: usize = 88;
 
-/// For how many requests of a chunk room is made at once, at the most: more than one read brings in such packets.
+/// Maximum number of requests of a chunk for which room is made at once: more than one read brings in.
 const EXPECTED_MAX: usize = 4096;
 
 /// How long a drained lane waits for its caller to have received the last reply.
@@ -70,7 +70,7 @@ pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, share: Arc<Share>, sh
     }
 }
 
-/// Writes what the outbox is given until that is finished, or the caller does not take it any more.
+/// Writes what the outbox receives until the outbox is finished, or the caller no longer takes it.
 async fn write(
     mut send: SendStream,
     outbox: Arc<Outbox>,
@@ -321,7 +321,7 @@ fn look_up(requests: &mut [Request], index: &Index) {
     let mut hints = [None; AT_ONCE];
     let mut given = hints.iter_mut();
     let codes = requests.iter().map(|request| request.call.change()?.mutation.redemption()?.code.as_ref().ok());
-    index.hint_each(codes, |hint| *given.next().expect("there are as many hints as requests at the most") = hint);
+    index.hint_each(codes, |hint| *given.next().expect("there are at most as many hints as requests") = hint);
     for (request, hint) in requests.iter_mut().zip(hints) {
         if let Call::Change(change) = &mut request.call {
             change.hint = hint;

@@ -1,8 +1,9 @@
 //! The archived codes of a campaign by value.
 //!
-//! A lookup returns the campaign that had a value last. Where that is another one, the campaign that is asked about may still have the value among its
-//! archived codes. They are hashed once, when a command first needs that, and those archived later when they are archived. So a command costs
-//! as much as its own list is long, but for the first after the campaign was archived or restored.
+//! A lookup returns the campaign that had a value last. If that is another campaign, the requested one may still have the value
+//! among its archived codes. These are hashed when a command first needs them, and later ones when they are archived. The cost of
+//! a command therefore depends only on the length of its own list, except for the first after the campaign was archived or
+//! restored.
 //!
 //! Equal states may differ in what is hashed; it changes no answer.
 

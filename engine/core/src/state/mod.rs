@@ -1,4 +1,4 @@
-//! The state of an organisation, and the two things that may be done with it: decide, and apply.
+//! The state of an organisation, with its two operations: decide and apply.
 //!
 //! Each command that changes something has a file here with its `decide`: a pure function of the state and the request,
 //! which returns the record of what happens. [`State::apply`] is the only way in which the state changes; it cannot fail, and
@@ -6,7 +6,7 @@
 //! the request is repeated or the journal replayed.
 //!
 //! Invariant: nothing in here locks, awaits, reads a clock, draws a random number or touches a file; nothing is imported from
-//! the crate's other modules. Where a code is, is asked of the [`Lookup`] that is passed in.
+//! the crate's other modules. A [`Lookup`] that is passed in finds the codes.
 
 mod add_codes;
 mod archive_campaign;
@@ -205,9 +205,8 @@ impl State {
         admission
     }
 
-    /// Fetches what some redemptions will need of the request window, of their clients and of their codes' counters into the processor's
-    /// cache. Their places in memory have nothing to do with one another: first those that are known are asked for, all at once,
-    /// then the clients' rows, which those tell.
+    /// Prefetches what some redemptions need of the idempotency window, of their clients and of their codes' counters. The addresses
+    /// are unrelated: first the known ones are prefetched, all at once, then the clients' rows, whose addresses the first contain.
     pub fn touch(&self, ahead: impl Iterator<Item = (RequestId, ClientId, Option<CodeAt>)> + Clone) {
         for (request, client, at) in ahead.clone() {
             self.requests.touch(request);
