@@ -23,7 +23,7 @@ use crate::snapshot::{self, Snapshot, SnapshotError, UnverifiedUse};
 use scrip_core::state::State;
 use scrip_core::state::requests::KEPT_AT_LEAST_MS;
 use scrip_journal::disk::Disk;
-use scrip_journal::{Journal, JournalError, JournalReader, ReplayProgress, Segments};
+use scrip_journal::{Journal, JournalError, JournalLock, JournalReader, ReplayProgress, Segments};
 
 /// A data folder as it is on disk.
 pub struct Recovered {
@@ -54,6 +54,9 @@ pub fn recover(
     verify_bytes: u64,
     progress: &mut dyn FnMut(ReplayProgress),
 ) -> Result<Recovered, EngineError> {
+    // Before the snapshots, whose records of starts belong to the engine that has the lock. Released after the record of this start is
+    // removed, if this start fails.
+    let lock = JournalLock::take(disk.clone(), &folder.journal_path()).map_err(EngineError::Recovery)?;
     let kept = snapshot::list(disk.as_ref(), &folder.snapshots_path()).map_err(EngineError::Snapshot)?;
     let witness = kept.first().map_or(Position(0), |newest| newest.position);
     let (mut passed_over, mut found, mut why) = (Vec::new(), None, None);
@@ -76,8 +79,7 @@ pub fn recover(
     };
     let from = snapshot.as_ref().map_or(ChainEnd::default(), |snapshot| snapshot.header().end);
     let mut apply = |time_ms, records: &[_]| state.replay(time_ms, records);
-    let (dir, disk) = (folder.journal_path(), disk.clone());
-    let opened = Segments::open_reaching(disk, &dir, segment_bytes, from, witness, &mut apply, progress);
+    let opened = Segments::open_reaching(lock.clone(), segment_bytes, from, witness, &mut apply, progress);
     let journal = opened.map_err(|error| match (error, why) {
         // Where no snapshot can be read, that is what is wrong: by itself the journal may be without its beginning.
         (JournalError::MissingSegment { expected, .. }, Some(why)) if expected == from.next() => EngineError::Snapshot(why),

@@ -32,7 +32,7 @@ use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd};
 pub use catalogue::SEALED_READS_MAX;
 pub use cursor::Cursor;
 pub use recovery::ReplayProgress;
-pub use segments::{ROW_BYTES, SEGMENT_BYTES, Segments};
+pub use segments::{JournalLock, ROW_BYTES, SEGMENT_BYTES, Segments};
 pub use walk::{Visit, walk};
 
 /// Where batches become durable. One thread owns it.

@@ -47,7 +47,7 @@ pub struct Segments {
     segment_bytes: u64,
     end: ChainEnd,
     failed: bool,
-    _lock: Box<dyn Debug + Send + Sync>,
+    _lock: JournalLock,
 }
 
 impl Segments {
@@ -65,23 +65,22 @@ impl Segments {
         apply: &mut dyn FnMut(BatchTime, &[Record]),
         progress: &mut dyn FnMut(ReplayProgress),
     ) -> Result<Segments, JournalError> {
-        Segments::open_reaching(disk, dir, segment_bytes, from, Position(0), apply, progress)
+        Segments::open_reaching(JournalLock::take(disk, dir)?, segment_bytes, from, Position(0), apply, progress)
     }
 
-    /// Opens a journal that is known to have reached a position. One that ends before it is left unchanged.
+    /// Opens a locked journal that is known to have reached a position. One that ends before it is left unchanged.
     ///
     /// # Errors
     /// Also if it ends before that position.
     pub fn open_reaching(
-        disk: Arc<dyn Disk>,
-        dir: &Path,
+        lock: JournalLock,
         segment_bytes: u64,
         from: ChainEnd,
         reached: Position,
         apply: &mut dyn FnMut(BatchTime, &[Record]),
         progress: &mut dyn FnMut(ReplayProgress),
     ) -> Result<Segments, JournalError> {
-        let lock = lock(&*disk, dir)?;
+        let (disk, dir) = (lock.disk.clone(), lock.dir.as_path());
         // A killed process may have left names that are not durable: an acknowledged batch would be lost with them.
         sync_folder(&*disk, dir)?;
         let listing = recovery::list(&*disk, dir)?;
@@ -117,7 +116,8 @@ impl Segments {
         let mut listed: Vec<_> = found.into_iter().map(|found| Listed::sealed(found.first, found.path)).collect();
         listed.push(Listed::live(first, path.clone(), live.clone()));
         let catalogue = Arc::new(Catalogue::new(disk.clone(), dir, listed, unread_before));
-        Ok(Segments { disk, dir: dir.to_owned(), catalogue, live, path, bytes, segment_bytes, end, failed: false, _lock: lock })
+        let dir = dir.to_owned();
+        Ok(Segments { disk, dir, catalogue, live, path, bytes, segment_bytes, end, failed: false, _lock: lock })
     }
 
     /// Begins an empty journal that continues a chain that ended elsewhere: one that is restored or copied, and whose first segments were
@@ -126,7 +126,7 @@ impl Segments {
     /// # Errors
     /// If a journal exists, or none can be created.
     pub fn begin(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u64, at: ChainEnd) -> Result<Segments, JournalError> {
-        let lock = lock(&*disk, dir)?;
+        let lock = JournalLock::take(disk.clone(), dir)?;
         let listing = recovery::list(&*disk, dir)?;
         if !listing.segments.is_empty() {
             return Err(JournalError::AlreadyThere { dir: dir.to_owned() });
@@ -278,9 +278,24 @@ impl Journal for Segments {
 }
 
 /// Creates the journal's folder if it does not exist, and takes its lock.
-fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Debug + Send + Sync>, JournalError> {
-    disk.create_folder(dir).map_err(|source| JournalError::Io { path: dir.to_owned(), source })?;
-    take_lock(disk, dir)
+/// The lock of a journal: no other process has it open. It is released when all clones are dropped.
+#[derive(Debug, Clone)]
+pub struct JournalLock {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    _held: Arc<dyn Debug + Send + Sync>,
+}
+
+impl JournalLock {
+    /// Locks the journal in a folder. Creates the folder if there is none.
+    ///
+    /// # Errors
+    /// If another process has the journal open, or the disk returns an error.
+    pub fn take(disk: Arc<dyn Disk>, dir: &Path) -> Result<JournalLock, JournalError> {
+        disk.create_folder(dir).map_err(|source| JournalError::Io { path: dir.to_owned(), source })?;
+        let held = take_lock(&*disk, dir)?;
+        Ok(JournalLock { disk, dir: dir.to_owned(), _held: held.into() })
+    }
 }
 
 /// Takes the lock of a journal's folder.

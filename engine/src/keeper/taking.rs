@@ -84,13 +84,14 @@ impl Taking {
             return Ok(None);
         }
         self.find_executed(&mut state)?;
-        self.make_room(of.as_deref(), &mut passed_over.damaged, 0)?;
+        self.make_room(of.as_deref(), &mut passed_over, 0)?;
         self.replay(&mut state, &mut end, up_to)?;
         let disk = Stoppable { disk: self.disk.clone(), stopping: self.stopping.clone() };
         let mut written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
         if let Err(SnapshotError::NoRoom { bytes, .. }) = written {
             // It is larger than the one that it begins with.
-            if self.remove_damaged(&mut passed_over.damaged)? | self.make_room(of.as_deref(), &mut passed_over.damaged, bytes)? {
+            let is_removed = self.remove_damaged(&mut passed_over)? | self.remove_unreadable(&mut passed_over)?;
+            if is_removed | self.make_room(of.as_deref(), &mut passed_over, bytes)? {
                 written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
             }
         }
@@ -131,20 +132,24 @@ impl Taking {
     }
 
     /// Checks that there is room for another snapshot of at least `bytes`, or like the one that this one begins with. Without room,
-    /// damaged ones are removed, and then, if that makes enough room, older ones: the one that this one begins with was just verified.
-    /// With `journal = "needed"` only a new snapshot lets segments go, and without one the journal would fill the disk. Returns whether
+    /// damaged ones are removed, then those that the disk cannot read, and then, if that makes enough room, older ones. The one that this
+    /// one begins with was just verified, and the journal since then is kept, so nothing is lost with an unreadable one. With `journal = "needed"` only a new snapshot lets segments go, and without one the journal would fill the disk. Returns whether
     /// any was removed.
-    fn make_room(&self, of: Option<&Path>, damaged: &mut Vec<PathBuf>, bytes: u64) -> Result<bool, TakeError> {
+    fn make_room(&self, of: Option<&Path>, passed_over: &mut PassedOver, bytes: u64) -> Result<bool, TakeError> {
         snapshot::remove_unfinished(self.disk.as_ref(), &self.dir)?;
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
         let base = kept.iter().find(|kept| Some(kept.path.as_path()) == of);
-        // Where it begins with the journal, a damaged one shows about how many bytes it takes.
-        let like = base.or_else(|| kept.iter().find(|kept| damaged.contains(&kept.path)));
+        // If it begins with the journal, a damaged or unreadable one shows about how many bytes it takes.
+        let PassedOver { damaged, unreadable, .. } = &*passed_over;
+        let like = base.or_else(|| kept.iter().find(|kept| damaged.contains(&kept.path) || unreadable.contains(&kept.path)));
         let Some(bytes) = like.map(|like| like.bytes.max(bytes)) else { return Ok(false) };
         let check = || snapshot::check_room(self.disk.as_ref(), &self.dir, bytes);
         let mut is_removed = false;
         if let Err(SnapshotError::NoRoom { .. }) = check() {
-            is_removed |= self.remove_damaged(damaged)?;
+            is_removed |= self.remove_damaged(passed_over)?;
+        }
+        if let Err(SnapshotError::NoRoom { .. }) = check() {
+            is_removed |= self.remove_unreadable(passed_over)?;
         }
         let older = || kept.iter().filter(|kept| base.is_some_and(|base| kept.position < base.position));
         if let Err(SnapshotError::NoRoom { bytes, free, reserve, .. }) = check()
@@ -161,10 +166,20 @@ impl Taking {
     }
 
     /// Removes damaged snapshots. Returns whether there were any.
-    fn remove_damaged(&self, damaged: &mut Vec<PathBuf>) -> Result<bool, SnapshotError> {
-        let are_any = !damaged.is_empty();
-        for path in damaged.drain(..) {
+    fn remove_damaged(&self, passed_over: &mut PassedOver) -> Result<bool, SnapshotError> {
+        let are_any = !passed_over.damaged.is_empty();
+        for path in passed_over.damaged.drain(..) {
             tracing::warn!(path = %path.display(), "a damaged snapshot is removed: there is no room for the next");
+            self.disk.remove(&path).map_err(|source| SnapshotError::Io { path, source })?;
+        }
+        Ok(are_any)
+    }
+
+    /// Removes snapshots that the disk cannot read. Returns whether there were any.
+    fn remove_unreadable(&self, passed_over: &mut PassedOver) -> Result<bool, SnapshotError> {
+        let are_any = !passed_over.unreadable.is_empty();
+        for path in passed_over.unreadable.drain(..) {
+            tracing::warn!(path = %path.display(), "an unreadable snapshot is removed: there is no room for the next");
             self.disk.remove(&path).map_err(|source| SnapshotError::Io { path, source })?;
         }
         Ok(are_any)

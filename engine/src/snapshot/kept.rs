@@ -102,6 +102,8 @@ pub struct PassedOver {
     pub damaged: Vec<PathBuf>,
     /// Those that may be intact.
     pub unusable: Vec<PathBuf>,
+    /// Those of `unusable` that the disk cannot read.
+    pub unreadable: Vec<PathBuf>,
 }
 
 impl PassedOver {
@@ -120,7 +122,14 @@ impl PassedOver {
 
     /// Adds a snapshot that could not be used.
     pub fn push(&mut self, path: PathBuf, why: &SnapshotError) {
-        if why.is_damage() { self.damaged.push(path) } else { self.unusable.push(path) }
+        if why.is_damage() {
+            self.damaged.push(path);
+            return;
+        }
+        if matches!(why, SnapshotError::Unreadable { .. }) {
+            self.unreadable.push(path.clone());
+        }
+        self.unusable.push(path);
     }
 }
 

@@ -8,7 +8,7 @@ use scrip_engine::pipeline::ClockStatus;
 use scrip_protocol::command::{Counted, RedeemOutcome, Status};
 use scrip_web::listener::{ListenerLimits, serve};
 use scrip_web::probes::{Exposition, MetricKind, Readiness, router};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
 use crate::exit::MetricsAddressError;
@@ -24,22 +24,22 @@ pub(super) struct Probed {
 }
 
 impl Probed {
-    /// Takes the address, without listening yet.
-    pub(super) fn bind(address: SocketAddr) -> Result<TcpSocket, MetricsAddressError> {
-        let bind = || {
+    /// Listens on the address. Connections wait until [`start`](Probed::start) answers them. A socket that is bound and does not listen
+    /// would let another with `SO_REUSEADDR` listen on the same address.
+    pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, MetricsAddressError> {
+        let listen = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
             // Connections of an earlier process do not keep the address.
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
-            Ok(socket)
+            socket.listen(BACKLOG)
         };
-        bind().map_err(|source| MetricsAddressError { address, source })
+        listen().map_err(|source| MetricsAddressError { address, source })
     }
 
     /// Starts to answer. Connections use at most this many file descriptors.
-    pub(super) fn start(socket: TcpSocket, vitals: Arc<Vitals>, descriptors: usize) -> anyhow::Result<Probed> {
-        let address = socket.local_addr()?;
-        let listener = socket.listen(BACKLOG).map_err(|source| MetricsAddressError { address, source })?;
+    pub(super) fn start(listener: TcpListener, vitals: Arc<Vitals>, descriptors: usize) -> anyhow::Result<Probed> {
+        let address = listener.local_addr()?;
         let (readiness, ready) = watch::channel(Readiness::Ready);
         let clock = vitals.clone();
         let probed = move || match (ready.borrow().clone(), clock.clock_fault()) {
@@ -231,5 +231,24 @@ fn load(text: &mut Exposition, status: &Status) {
         ("scrip_engine_retries_total", "Connections that had to validate their address first.", load.retries),
     ] {
         text.one(name, MetricKind::Counter, help, count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program that starts while the engine replays its journal cannot take the address, even with `SO_REUSEADDR`.
+    #[tokio::test]
+    async fn the_address_is_taken_before_the_engine_starts() {
+        let listener = Probed::listen(([127, 0, 0, 1], 0).into()).expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let error = Probed::listen(address).expect_err("the address is in use");
+        assert_eq!((error.address, error.source.kind()), (address, std::io::ErrorKind::AddrInUse));
+        let other = TcpSocket::new_v4().expect("a socket");
+        other.set_reuseaddr(true).expect("it is an option of sockets");
+        assert!(other.bind(address).and_then(|()| other.listen(1)).is_err());
+        drop(listener);
+        Probed::listen(address).expect("the address is free again");
     }
 }

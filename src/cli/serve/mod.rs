@@ -69,13 +69,13 @@ impl Serve {
             }
         };
         // Before the engine writes anything: a start that fails changes nothing.
-        let metrics = metrics.map(Probed::bind).transpose()?;
+        let metrics = metrics.map(Probed::listen).transpose()?;
         let began = Instant::now();
         let engine = start_engine(&folder, start)?;
         drop(starting);
         let (took, started) = (began.elapsed(), engine.started());
         let probed = match metrics {
-            Some(socket) => match Probed::start(socket, engine.vitals(), descriptors) {
+            Some(listener) => match Probed::start(listener, engine.vitals(), descriptors) {
                 Ok(probed) => Some(probed),
                 Err(error) => {
                     engine.stop().await?;

@@ -2,6 +2,8 @@
 
 use super::full_disk::Bench;
 use super::*;
+use crate::snapshot::{PassedOver, SnapshotError};
+use scrip_journal::disk::double::Faults;
 
 /// The snapshotter begins with an older one, keeps that, and leaves the unreadable one alone as long as it is newer than the two whole ones.
 #[test]
@@ -27,4 +29,50 @@ fn an_unreadable_snapshot_is_passed_over_and_costs_no_whole_one() {
     let fourth = taken(&mut bench);
     assert_eq!(positions(&bench), [fourth, third]);
     keeper.stop();
+}
+
+/// An unreadable snapshot makes room for the next, before any that is whole: otherwise no further snapshot would be taken, and `needed` would
+/// drop nothing from the journal until the disk is full.
+#[test]
+fn an_unreadable_snapshot_makes_room_for_the_next() {
+    // With a whole one before it, and with the journal alone. The next one is about as large, or several times larger.
+    for (whole, more) in [(1, 10), (0, 10), (1, 2_000), (0, 2_000)] {
+        let mut bench = Bench::new();
+        let keeper = bench.keeper(Retention::Needed);
+        for _ in 0..=whole {
+            bench.clients(1_000);
+            assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
+        }
+        let listed = snapshot::list(&bench.disk, &bench.dir()).expect("the folder can be read");
+        let [newest, older @ ..] = &listed[..] else { panic!("{listed:?}") };
+        let damage = if more > 1_000 { newest.bytes - 4096..newest.bytes } else { 8192..8193 };
+        bench.disk.make_unreadable(&newest.path, damage);
+        bench.clients(more);
+        bench.leave(if more > 1_000 { newest.bytes / 2 * 3 } else { 50_000 });
+        let outcome = bench.take(&keeper);
+        assert!(matches!(outcome, Outcome::Taken(_)), "{whole}, {more}: {outcome}");
+        let left = snapshot::list(&bench.disk, &bench.dir()).expect("the folder can be read");
+        assert_eq!(left[1..], *older, "{whole}, {more}: the whole ones stay");
+        assert!(left[0].position > newest.position);
+
+        // With room again, all goes on as before.
+        bench.disk.set_faults(Faults::default());
+        bench.clients(10);
+        let outcome = bench.take(&keeper);
+        assert!(matches!(outcome, Outcome::Taken(_)), "{whole}, {more}: {outcome}");
+        assert_eq!(bench.files().len(), 2);
+        keeper.stop();
+    }
+}
+
+/// A snapshot that could not be used for another reason, such as its permissions, is not removed for room.
+#[test]
+fn only_an_unreadable_snapshot_is_given_up_for_room() {
+    let mut passed_over = PassedOver::default();
+    let path = PathBuf::from("/data/snapshots/1");
+    passed_over.push(path.clone(), &SnapshotError::Io { path: path.clone(), source: io::ErrorKind::PermissionDenied.into() });
+    assert_eq!((passed_over.unusable.len(), passed_over.unreadable.len()), (1, 0));
+    let source = io::Error::other("the disk");
+    passed_over.push(path.clone(), &SnapshotError::Unreadable { path: path.clone(), offset: 1, source });
+    assert_eq!((passed_over.unusable.len(), passed_over.unreadable, passed_over.damaged), (2, vec![path], Vec::new()));
 }

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use scrip_protocol::Position;
 use scrip_protocol::codes::CodeForm;
 
-use super::{Recovered, commit, folder, new_disk, recover, snapshot_path, state_at, take};
+use super::{Recovered, commit, files, folder, new_disk, recover, snapshot_path, state_at, take};
 use crate::engine::keep;
+use crate::error::EngineError;
 use crate::pipeline::Finished;
 use crate::snapshot::{self, Pace, Snapshot, SnapshotError, UnverifiedUse};
 use crate::verifier::{Damage, Verifier};
-use scrip_journal::Journal;
 use scrip_journal::disk::Disk;
 use scrip_journal::disk::double::{Crash, Double, EIO};
+use scrip_journal::{Journal, JournalError};
 
 /// Each commit gets a segment of its own.
 const SEGMENT_BYTES: u64 = 1;
@@ -227,4 +228,27 @@ fn a_stop_leaves_snapshots_alone_that_have_been_replaced_since_the_start() {
     let finished = Finished { state, journal: Box::new(journal) };
     keep(&written.disk, &dir, &finished, &[passed_over, vec![snapshot_path(written.older.0)]].concat());
     assert_eq!(written.snapshots(), [finished.journal.end().position, written.newer]);
+}
+
+/// A start on a folder in use fails before it looks at the snapshots, and leaves the running engine's record of its start as it was.
+#[test]
+fn a_start_on_a_folder_in_use_leaves_the_record_of_the_running_engine() {
+    let written = Written::new();
+    for starts in 1..=2 {
+        // The one before ended without a trace.
+        let running = recovered(&written.disk, 0);
+        let before = files(&written.disk, &folder().snapshots_path());
+        let record = before.iter().find(|(name, _)| name.ends_with(".unverified")).expect("the start is recorded");
+        assert_eq!(record.1, format!("starts: {starts}\n").into_bytes());
+        for verify_bytes in [0, u64::MAX] {
+            let disk: Arc<dyn Disk> = Arc::new(written.disk.clone());
+            let second = recover(&disk, &folder(), SEGMENT_BYTES, verify_bytes, &mut |_| {});
+            assert!(matches!(second, Err(EngineError::Recovery(JournalError::Locked { .. }))), "the folder is in use");
+            assert!(files(&written.disk, &folder().snapshots_path()) == before, "the folder of snapshots has changed");
+        }
+        let Recovered { journal, unverified, .. } = running;
+        std::mem::forget(unverified);
+        drop(journal);
+    }
+    written.start_verified(written.newer);
 }

@@ -120,3 +120,19 @@ fn a_snapshot_that_lost_a_revoked_holder_differs_from_the_journal() {
     let expected = ["the revoked holder of credential 1", "when credential 1 was revoked"];
     assert_eq!(found, expected.map(|what| Some(what.to_owned())));
 }
+
+/// The pages state in how many records the holds of a revoked credential expire: until then, the figures of the engine and the sidecar differ.
+#[test]
+fn the_pages_state_in_how_many_records_the_holds_of_a_revoked_credential_expire() {
+    let records = HOLDS_OPEN_PER_CREDENTIAL_MAX.div_ceil(REVOKED_PER_RECORD);
+    let records = format!("{},{:03} records", records / 1_000, records % 1_000);
+    let per_record = format!("{REVOKED_PER_RECORD} with each later record");
+    let operating = include_str!("../../../../../docs/operating.md");
+    let reporting = include_str!("../../../../../docs/reporting.md");
+    let read_model = include_str!("../../../../../docs/read-model.md");
+    for (name, page) in [("operating", operating), ("reporting", reporting), ("read-model", read_model)] {
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(page.contains(&records), "docs/{name}.md does not state {records}");
+        assert!(name == "read-model" || page.contains(&per_record), "docs/{name}.md does not state {per_record}");
+    }
+}
