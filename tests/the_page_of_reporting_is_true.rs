@@ -195,11 +195,7 @@ fn the_limits_are_on_the_page() {
     on_page(format!("| {build} s, then `too-slow`; `busy` where SQLite's log reaches {log} MiB |"));
     let (all, of_one) = (FILES_BYTES_MAX >> 30, FILES_BYTES_OF_ONE >> 30);
     on_page(format!("| {all} GiB together, of one credential {of_one} GiB, then `no-room` |"));
-    assert!(
-        ExportError::NoRoom
-            .to_string()
-            .ends_with(&format!("{all} GiB for all exports and {of_one} GiB for those of one credential"))
-    );
+    assert!(ExportError::NoRoom.to_string().ends_with(&format!("{all} GiB for all exports and {of_one} GiB per credential")));
     on_page(format!("| about {} GiB, then `no-room` |", SCRATCH_BYTES_MAX >> 30));
     let (speed, grace, hours) = (PACE.bytes_per_second >> 10, PACE.grace.as_secs(), PACE.total.as_secs() / 3_600);
     on_page(format!("| {speed} KiB/s on average after {grace} s, and {hours} h; then it is cut |"));
