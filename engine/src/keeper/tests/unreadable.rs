@@ -65,6 +65,33 @@ fn an_unreadable_snapshot_makes_room_for_the_next() {
     }
 }
 
+/// An unreadable snapshot also makes room if it turns out while writing that the next one is larger than its rows suggest.
+#[test]
+fn an_unreadable_snapshot_makes_room_for_one_that_is_larger_than_estimated() {
+    let mut bench = Bench::new();
+    let keeper = bench.keeper(Retention::Needed);
+    bench.clients(10);
+    assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
+    let older = bench.files();
+    for client in 1..=120 {
+        let stamp = Stamp { request: RequestId(client), body: 0, credential: CredentialId(1) };
+        let name = "A".repeat(100_000);
+        bench.append(ClientRegistered { stamp, client: ClientId(1_000 + client), name, new: true }.into());
+    }
+    assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
+    let newest = snapshot::list(&bench.disk, &bench.dir()).expect("the folder can be read").remove(0);
+    assert!(newest.bytes > 12_000_000, "the names are in it");
+    bench.disk.make_unreadable(&newest.path, newest.bytes - 4096..newest.bytes);
+    bench.clients(10);
+    // More than is estimated, and more than is checked for at once.
+    bench.leave(newest.bytes / 2);
+    let outcome = bench.take(&keeper);
+    assert!(matches!(outcome, Outcome::Taken(_)), "{outcome}");
+    let left = bench.files();
+    assert_eq!((left.len(), &left[..1]), (2, &older[..]));
+    keeper.stop();
+}
+
 /// A snapshot that could not be used for another reason, such as its permissions, is not removed for room.
 #[test]
 fn only_an_unreadable_snapshot_is_given_up_for_room() {
