@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use scrip_protocol::Position;
 use tokio::sync::Notify;
 
-use super::share::{Share, Unwritten};
+use super::share::{Reserved, Share, Unwritten};
 
 /// The replies of one lane. The journal thread fills it once per batch; the lane's writer task empties it.
 ///
@@ -231,6 +231,12 @@ impl Outbox {
                 () = self.emptied.notified() => {}
             }
         }
+    }
+
+    /// Reserves reply bytes. All lanes of a credential may have read a request before the first of them has a reply, so the room for
+    /// unwritten replies counts at the lane's turn as well. Beyond it, at most the credential's reservations are delivered.
+    pub async fn reserve(&self, bytes: usize, is_page: bool) -> Reserved {
+        self.share.reserve_after(bytes, is_page, self.share_room(Unwritten::Replies)).await
     }
 
     /// Marks that nobody will empty it.

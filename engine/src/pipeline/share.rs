@@ -302,6 +302,12 @@ impl Share {
 
     /// Waits until the credential, and all together, may reserve that many reply bytes; for a page, also for its permit.
     pub async fn reserve(&self, bytes: usize, is_page: bool) -> Reserved {
+        self.reserve_after(bytes, is_page, std::future::ready(())).await
+    }
+
+    /// The same. Once the credential has its own reservation, `room` is awaited before the reservation among all: what was delivered
+    /// since may have used up the room for unwritten replies.
+    pub(super) async fn reserve_after(&self, bytes: usize, is_page: bool, room: impl Future<Output = ()>) -> Reserved {
         let page = if is_page { Some(taken(&self.pages, 1).await) } else { None };
         let limits = &self.totals.limits;
         let (own, all, max, total) = match is_page || !self.is_small(bytes) {
@@ -313,6 +319,7 @@ impl Share {
         };
         let kib = bytes.min(max).min(total).div_ceil(1 << 10);
         let share = taken(own, kib).await;
+        room.await;
         let total = taken(all, kib).await;
         Reserved { _share: share, _total: total, _page: page }
     }

@@ -251,7 +251,7 @@ impl Reader {
     ) {
         let reserved = match reply_bytes {
             0 => None,
-            bytes => Some(self.outbox.share().reserve(bytes, is_page).await),
+            bytes => Some(self.outbox.reserve(bytes, is_page).await),
         };
         requests.chunks_mut(AT_ONCE).for_each(|requests| look_up(requests, &self.shared.index));
         let mut budget = lists;

@@ -13,12 +13,16 @@ const PREPARED_LINE: usize = 192;
 /// Minimum bytes of a frame per line of its list.
 const FRAME_LINE: usize = size_of::<u32>();
 
+/// The frame of a check up to which its codes are not counted as a list. The lane makes its reply before the reservation.
+const CHECK_UNCOUNTED: usize = 4 << 10;
+
 /// An upper estimate of the memory for the list of codes in a frame, decoded and prepared; `None` for commands without one.
 pub(super) fn list_bytes(frame: &Frame<'_>) -> Option<usize> {
     let bytes = frame.body.len();
     // A list with more lines than a request may have is not prepared.
     let lines = (bytes / FRAME_LINE).min(LINES_MAX);
-    Kind::from_number(frame.kind).is_some_and(Kind::has_list).then_some(lines * PREPARED_LINE + 2 * bytes)
+    let is_counted = |kind: Kind| kind.has_list() || kind == Kind::Check && bytes > CHECK_UNCOUNTED;
+    Kind::from_number(frame.kind).is_some_and(is_counted).then_some(lines * PREPARED_LINE + 2 * bytes)
 }
 
 /// The reply to a request, as far as its kind determines it.
@@ -178,6 +182,10 @@ mod tests {
             let is_list = kind == Kind::CheckFree || Reply::of(kind, Some(&lines)) != Reply::of(kind, None);
             assert_eq!(list_of(kind, &[0; 400]).is_some(), is_list, "{}", kind.word());
         }
+        // The reply to a long check exists before its reservation.
+        assert!(
+            list_of(Kind::Check, &[0; CHECK_UNCOUNTED]).is_none() && list_of(Kind::Check, &[0; CHECK_UNCOUNTED + 1]).is_some()
+        );
         // Blank lines: room for a normalised code each, and their ends twice.
         let line = size_of::<scrip_protocol::codes::NormalisedCode>() + 2 * size_of::<u32>();
         assert!(list_of(Kind::TryCodes, &[0; 4 * 15_900]).is_some_and(|bytes| bytes >= 15_900 * line));

@@ -76,6 +76,31 @@ fn replies_that_nobody_takes_hold_up_their_own_credential_alone() {
     assert_eq!(shares[0].replies.get() + shares[0].totals.replies.get(), 0, "what is never written does not count");
 }
 
+/// All lanes of a credential have read a request before the first of them has its reply, and no reply is read: what is delivered is
+/// bounded all the same.
+#[test]
+fn lanes_that_waited_for_their_turn_wait_for_unread_replies_as_well() {
+    let shares = shares(1);
+    let lanes: Vec<Outbox> = (0..40).map(|_| Outbox::new(shares[0].clone())).collect();
+    let mut turns: Vec<_> = lanes.iter().map(|lane| Some(Box::pin(lane.reserve(1 << 10, true)))).collect();
+    let mut is_turn = true;
+    while std::mem::take(&mut is_turn) {
+        for (lane, turn) in lanes.iter().zip(&mut turns) {
+            if let Some(waiting) = turn
+                && let Poll::Ready(reserved) = polled(waiting.as_mut())
+            {
+                lane.expect(1);
+                lane.deliver(vec![0; 300], 1);
+                drop(reserved);
+                (*turn, is_turn) = (None, true);
+            }
+        }
+    }
+    let (unread, waiting) = (shares[0].replies.get(), turns.iter().flatten().count());
+    assert!(unread <= 2_000 + (8 << 10), "twice the maximum for empty lanes, and the reservations in hand: {unread}");
+    assert!(unread <= 2_400 && waiting == 40 - unread / 300, "{unread} bytes, {waiting} lanes wait");
+}
+
 /// The sum over all credentials is bounded; one that has almost nothing is served all the same.
 #[test]
 fn callers_that_take_nothing_do_not_lock_out_one_that_does() {
