@@ -21,7 +21,7 @@ impl Client {
     ///
     /// let (client_id, club, source) = (ClientId(42), ClubId(1), TopUpSource::Acquiring);
     /// let paid = TopUp { client: client_id, club, amount: Money(50_000), source, note: Note::default() };
-    /// // store it before sending, so that the request can be retried
+    /// let request = RequestId::now(); // store it before sending, so that the request can be retried
     /// if let TopUpOutcome::ToppedUp(done) = client.top_up(request, &paid).await? {
     ///     println!("top-up {}: {} credited", done.top_up, done.credited);
     /// }

@@ -236,7 +236,9 @@ impl Outbox {
     /// Reserves reply bytes. All lanes of a credential may have read a request before the first of them has a reply, so the room for
     /// unwritten replies counts at the lane's turn as well. Beyond it, at most the credential's reservations are delivered.
     pub async fn reserve(&self, bytes: usize, is_page: bool) -> Reserved {
-        self.share.reserve_after(bytes, is_page, self.share_room(Unwritten::Replies)).await
+        let (room, has_room) =
+            (|| self.share_room(Unwritten::Replies), || self.has_share(Unwritten::Replies) || self.is_closed());
+        self.share.reserve_with(bytes, is_page, room, has_room).await
     }
 
     /// Marks that nobody will empty it.

@@ -302,12 +302,18 @@ impl Share {
 
     /// Waits until the credential, and all together, may reserve that many reply bytes; for a page, also for its permit.
     pub async fn reserve(&self, bytes: usize, is_page: bool) -> Reserved {
-        self.reserve_after(bytes, is_page, std::future::ready(())).await
+        self.reserve_with(bytes, is_page, || std::future::ready(()), || true).await
     }
 
-    /// The same. Once the credential has its own reservation, `room` is awaited before the reservation among all: what was delivered
-    /// since may have used up the room for unwritten replies.
-    pub(super) async fn reserve_after(&self, bytes: usize, is_page: bool, room: impl Future<Output = ()>) -> Reserved {
+    /// The same, where there is room for unwritten replies as well: what was delivered since the lane read its request may have used
+    /// that up. `room` waits for it, and `has_room` looks at it once all is reserved.
+    pub(super) async fn reserve_with<F: Future<Output = ()>>(
+        &self,
+        bytes: usize,
+        is_page: bool,
+        room: impl Fn() -> F,
+        has_room: impl Fn() -> bool,
+    ) -> Reserved {
         let page = if is_page { Some(taken(&self.pages, 1).await) } else { None };
         let limits = &self.totals.limits;
         let (own, all, max, total) = match is_page || !self.is_small(bytes) {
@@ -319,9 +325,14 @@ impl Share {
         };
         let kib = bytes.min(max).min(total).div_ceil(1 << 10);
         let share = taken(own, kib).await;
-        room.await;
-        let total = taken(all, kib).await;
-        Reserved { _share: share, _total: total, _page: page }
+        loop {
+            // With its own reservation only, so that others do not wait for its callers.
+            room().await;
+            let total = taken(all, kib).await;
+            if has_room() {
+                return Reserved { _share: share, _total: total, _page: page };
+            }
+        }
     }
 
     /// Waits until the credential, and all together, may have a list of codes of that size.
