@@ -162,6 +162,26 @@ fn a_list_that_was_refused_stays_refused_under_its_request_id() {
     }
 }
 
+/// Z3: a refused list whose first part adds nothing stays refused under its request id, whatever would be possible later.
+#[test]
+fn a_list_that_was_refused_behind_a_part_without_codes_stays_refused() {
+    let site = Site::new();
+    let of_other = || (1..=40_000).map(|n| format!("OTHER-{n}"));
+    let other = site.file("other.txt", of_other());
+    site.staff(&["campaign", "create", "--name", "Other", "--amount", "1", text(&other)]).exits(0);
+    // The first part has codes of the other campaign only; the rest are more than a campaign can have.
+    let list = site.file("long.txt", of_other().chain(of_other()).chain((1..=200_500).map(|n| format!("NEW-{n}"))));
+    let id = RequestId::now().to_string();
+    let create =
+        ["campaign", "create", "--name", "New", "--amount", "1", "--on-conflict", "skip", "--request-id", &id, text(&list)];
+    site.staff(&create).exits(1);
+    site.staff(&create).exits(1);
+    site.staff(&["campaign", "archive", "2"]).exits(0);
+    for _ in 0..2 {
+        site.staff(&create).exits(1);
+    }
+}
+
 /// K5, K6, Z3: the sums of a list are the same when the command is repeated, though the campaign takes no codes any longer.
 #[test]
 fn the_sums_of_a_list_are_the_same_when_it_is_repeated() {

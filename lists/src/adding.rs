@@ -279,10 +279,10 @@ impl Adding<'_> {
             notify(Step::Sending { part: part.number, of, line: part.first_line });
             let sent = self.send_part(done.campaign, &part).await;
             if let Err(error) = &sent
-                && part.number == 0
+                && done.to_line.is_none()
                 && self.is_retry
                 && is_reused(error)
-                && self.take_id(0).await?
+                && self.take_id(part.number).await?
             {
                 // An earlier command took the id when it refused the list. That holds for a retry, whatever would be possible now.
                 return Ok(Some(NotAdded::before()));

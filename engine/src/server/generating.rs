@@ -12,8 +12,8 @@ use scrip_protocol::{Kind, Refusal, Stamp, wire};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
-use crate::pipeline::BUSY;
-use crate::pipeline::{Call, Change, Chunk, InboxFull, Outbox, Request, StoredReply};
+use super::weight::LINES_WITH_OTHERS;
+use crate::pipeline::{BUSY, Call, Change, Chunk, InboxFull, Outbox, Request, StoredReply};
 use scrip_core::generate::draw;
 use scrip_core::index::Index;
 use scrip_core::state::{CodeList, Drawn, GenerateRequest, Mutation, guesses_per_hit};
@@ -51,7 +51,8 @@ pub(super) fn begin(generation: Generation, shared: &Arc<Shared>, outbox: &Arc<O
 /// The answer; none if nobody waits for it.
 async fn generated(generation: &Generation, shared: &Arc<Shared>, lane: &Outbox) -> Option<Answer> {
     let Generation { correlation, stamp, request, .. } = generation;
-    let ask = async |call| answered(*correlation, call, shared).await;
+    let is_long = request.count as usize > LINES_WITH_OTHERS;
+    let ask = async |call| answered(*correlation, call, is_long, shared).await;
     let busy = || Call::Busy { kind: Kind::GenerateCodes, stamp: *stamp };
     let change = |request: GenerateRequest| Call::Change(Change::new(*stamp, Mutation::GenerateCodes(Box::new(request))));
     let looked = ask(Call::Look { kind: Kind::GenerateCodes, stamp: *stamp }).await?;
@@ -97,11 +98,14 @@ fn existing(index: &Index, count: u32, space: u128, matches: &dyn Fn(&str) -> bo
 }
 
 /// Sends a request to the engine thread, and waits for its durable answer.
-async fn answered(correlation: u64, call: Call, shared: &Shared) -> Option<Answer> {
+async fn answered(correlation: u64, call: Call, is_long: bool, shared: &Shared) -> Option<Answer> {
     let outbox = Arc::new(Outbox::default());
     outbox.expect(1);
+    // As the list of a lane: a long one waits apart from other requests.
+    let is_page = is_long && matches!(call, Call::Change(_));
     let chunk = Chunk { outbox: outbox.clone(), requests: vec![Request { correlation, call }], budget: None, reserved: None };
-    if let Err(InboxFull(_)) = shared.intake.offer(chunk) {
+    let offered = if is_page { shared.intake.offer_page(chunk) } else { shared.intake.offer(chunk) };
+    if let Err(InboxFull(_)) = offered {
         let mut frames = Vec::new();
         push_value(&mut frames, REFUSAL, correlation, &BUSY);
         return Some(Answer { frames, stored: Vec::new() });

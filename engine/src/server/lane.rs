@@ -10,7 +10,7 @@ use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{CredentialId, Kind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::closing::Closing;
 use super::sorting::{Alone, Lookup, Sorted, Stream, made_bytes, sort};
@@ -57,7 +57,7 @@ pub(super) async fn serve(lane: Lane, caller: Arc<Holder>, share: Arc<Share>, sh
             outbox.finish();
             if let Some(Ok(Ok(mut send))) = writer.join_next().await {
                 let _ = send.finish();
-                let _ = tokio::time::timeout(FAREWELL, send.stopped()).await;
+                let _ = timeout(FAREWELL, send.stopped()).await;
             }
             Ok(())
         }
@@ -162,6 +162,10 @@ impl Reader {
                 let is_permitted = Kind::from_number(frame.kind).is_some_and(|kind| kind.permits(self.caller.role));
                 if let Some(bytes) = list_bytes(&frame).filter(|_| is_permitted) {
                     let share = self.outbox.share();
+                    if !whole && self.large.is_none() {
+                        // Without room for its reply, it would wait with memory that others need.
+                        room(&self.outbox, &self.shared).await;
+                    }
                     match if whole { share.try_list(bytes) } else { Some(share.list(bytes).await) } {
                         Some(room) => lists.extend(room),
                         None => {
@@ -249,9 +253,19 @@ impl Reader {
         is_page: bool,
         lists: Vec<OwnedSemaphorePermit>,
     ) {
-        let reserved = match reply_bytes {
-            0 => None,
-            bytes => Some(self.outbox.reserve(bytes, is_page).await),
+        // Lists and large frames use memory that others need: they do not wait for long until their caller reads other replies.
+        let is_held = !lists.is_empty() || self.large.is_some();
+        let reserved = match (reply_bytes, self.outbox.reserve(reply_bytes, is_page)) {
+            (0, _) => None,
+            (_, reserve) if is_held => match timeout(self.shared.limits.large_frame, reserve).await {
+                Ok(reserved) => Some(reserved),
+                Err(_) => {
+                    self.large = None;
+                    self.outbox.expect(requests.len());
+                    return self.refuse_busy(&requests);
+                }
+            },
+            (_, reserve) => Some(reserve.await),
         };
         requests.chunks_mut(AT_ONCE).for_each(|requests| look_up(requests, &self.shared.index));
         let mut budget = lists;
@@ -271,20 +285,25 @@ impl Reader {
             }
         };
         if let Some(InboxFull(chunk)) = refused {
-            let mut refused = RefusalCounts::default();
-            count_refusals(&mut refused, &BUSY, count as u64);
-            self.shared.counters.refusals.take(&mut refused);
-            let mut frames = Vec::new();
-            for request in &chunk.requests {
-                push_value(&mut frames, REFUSAL, request.correlation, &BUSY);
-            }
-            self.outbox.deliver(frames, count);
+            self.refuse_busy(&chunk.requests);
         }
         let Some(decided) = decided else { return };
         tokio::select! {
             _ = decided.acquire() => {}
             () = self.outbox.closed() => {}
         }
+    }
+
+    /// Answers requests that the outbox expects with `Busy`.
+    fn refuse_busy(&self, requests: &[Request]) {
+        let mut refused = RefusalCounts::default();
+        count_refusals(&mut refused, &BUSY, requests.len() as u64);
+        self.shared.counters.refusals.take(&mut refused);
+        let mut frames = Vec::new();
+        for request in requests {
+            push_value(&mut frames, REFUSAL, request.correlation, &BUSY);
+        }
+        self.outbox.deliver(frames, requests.len());
     }
 
     /// Hands a request over after files were read for it.

@@ -12,6 +12,7 @@ use scrip_protocol::frame::{FrameBuffer, REPLY_BYTES_MAX, push_request};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Command, CredentialId, Money, Refusal, RequestId, Role, Settings};
 
 use crate::folder::{Config, Folder};
+use crate::server::ServerLimits;
 use crate::{Engine, Start};
 use scrip_core::guard::GuardLimits;
 
@@ -23,12 +24,16 @@ fn engine() -> (tempfile::TempDir, Engine, Dial) {
 
 /// An engine, and how a caller with a role connects to it.
 fn engine_for(role: Role) -> (tempfile::TempDir, Engine, Dial) {
+    engine_with(role, Start::default())
+}
+
+fn engine_with(role: Role, start: Start) -> (tempfile::TempDir, Engine, Dial) {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = Folder::at(dir.path().join("data"));
     let config = Config::new(([127, 0, 0, 1], 0).into(), Settings::default(), GuardLimits::OFF);
     let issued = folder.init(&config, &[]).expect("an empty folder");
     let issued = issued.into_iter().find(|issued| issued.credential.role == role).expect("one for each role");
-    let engine = tokio::task::block_in_place(|| Engine::start(&folder, Start::default(), &mut |_| {})).expect("it is well");
+    let engine = tokio::task::block_in_place(|| Engine::start(&folder, start, &mut |_| {})).expect("it is well");
     let authority = std::fs::read(folder.ca_path()).expect("init has made it");
     let dial = Dial::new(&engine.address().to_string(), authority, &issued.token).expect("an address");
     (dir, engine, dial)
@@ -139,6 +144,29 @@ async fn short_replies_do_not_wait_behind_the_long_ones_of_others() {
             held.clear();
         }
     }
+    engine.stop().await.expect("the journal is well");
+}
+
+/// A list whose reply has no room does not keep the memory for lists from others: it is refused after some time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_waits_for_its_reply_gives_its_memory_back() {
+    let server_limits = ServerLimits { large_frame: Duration::from_millis(300), ..ServerLimits::default() };
+    let (_dir, engine, dial) = engine_with(Role::Operator, Start { server_limits, ..Start::default() });
+    let shares: Vec<_> = (101..=104).map(|credential| engine.totals().share_of(CredentialId(credential))).collect();
+    let mut held = Vec::new();
+    for share in &shares {
+        held.push(share.reserve(16 << 20, true).await);
+    }
+    let lines = (0..2_000).map(|number| format!("C{number}")).collect();
+    let add = AddCodes { campaign: CampaignId(1), lines, first_line: 1, on_conflict: OnConflict::Reject };
+    let answers = ask_all(&dial, &[(RequestId::now(), add)]).await;
+    assert!(matches!(answers[0], Err(Refusal::Busy { .. })), "{answers:?}");
+    let mut lists = Vec::new();
+    for credential in 1..=5 {
+        let share = engine.totals().share_of(CredentialId(credential));
+        lists.push(tokio::time::timeout(DEADLINE, share.list(48 << 20)).await.expect("the memory is free again"));
+    }
+    drop((held, lists));
     engine.stop().await.expect("the journal is well");
 }
 

@@ -39,7 +39,7 @@ pub(super) enum Reply {
 }
 
 /// The maximum length of a list in a change that waits with other requests: some hundred microseconds.
-const LINES_WITH_OTHERS: usize = 1_024;
+pub(super) const LINES_WITH_OTHERS: usize = 1_024;
 
 /// Whether a change can take milliseconds: it walks its campaign, has a long list of codes, or compares a rule with thousands of
 /// others.
