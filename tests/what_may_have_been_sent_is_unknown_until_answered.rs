@@ -10,6 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use scrip_client::{Client, ClientError, ConnectError, NoOutcome};
 use scrip_protocol::command::{
     AddCodes, AddCodesOutcome, ArchiveCodes, ArchiveCodesOutcome, CodesReport, LINES_MAX, LineVerdict, Redeem, RedeemOutcome,
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use support::fake::Response::{Encoded, Half, Nonsense, Nothing, Outcome, Refused};
 use support::fake::Session::{Answers, OtherAuthority, OtherProtocol, ReadsLater, Stays, TurnsAway};
 use support::fake::{FakeEngine, Response, Session, encoded};
-use support::{DEADLINE, FileLimit, Ran, run, scrip};
+use support::{DEADLINE, Ran, run, scrip};
 use tokio::sync::Notify;
 
 const SPENT: RedeemOutcome = RedeemOutcome::CodeExhausted;
@@ -110,25 +111,26 @@ async fn a_failed_handshake_does_not_end_a_client_that_was_welcome() {
     assert!(matches!(cause, Some(NoOutcome::Connect(ConnectError::Handshake { .. }))), "{cause:?}");
 }
 
-/// Set in the process that runs a test with few file descriptors.
-const FEW_FILES: &str = "SCRIP_TEST_FEW_FILES";
+/// Set in the process that runs a test without free file descriptors: the limit holds for the whole process.
+const WITHOUT_FILES: &str = "SCRIP_TEST_WITHOUT_FILES";
 
 #[test]
 fn a_lack_of_sockets_does_not_end_a_client_that_was_welcome() {
-    if std::env::var_os(FEW_FILES).is_none() {
+    if std::env::var_os(WITHOUT_FILES).is_none() {
         let mut again = Command::new(std::env::current_exe().expect("it has a path"));
-        again.args(["--exact", "a_lack_of_sockets_does_not_end_a_client_that_was_welcome"]).env(FEW_FILES, "");
-        run(&mut FileLimit { soft: 256, hard: None }.wrap(&again), b"").exits(0);
+        again.args(["--exact", "a_lack_of_sockets_does_not_end_a_client_that_was_welcome"]).env(WITHOUT_FILES, "");
+        run(&mut again, b"").exits(0);
         return;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let engine = FakeEngine::start(vec![Answers(vec![], CloseCode::ShuttingDown), Stays(vec![Outcome(SPENT)])]);
+        let engine = FakeEngine::start(vec![Answers(vec![Outcome(SPENT)], CloseCode::ShuttingDown), Stays(vec![Outcome(SPENT)])]);
         let client = Client::connect(engine.dial()).await.expect("the first connection is welcomed");
-        let mut held = Vec::new();
-        while let Ok(file) = std::fs::File::open("/dev/null") {
-            held.push(file);
-        }
+        // From here on no file can be opened, whichever are closed meanwhile. The open ones remain.
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).expect("a lower limit is allowed");
+        // After its reply the connection is closed, and the reply may be lost with it.
+        let _ = client.call_within(Duration::from_millis(100), RequestId::now(), &redemption()).await;
         let began = Instant::now();
         loop {
             match client.call_within(Duration::from_millis(100), RequestId::now(), &redemption()).await {
@@ -138,7 +140,7 @@ fn a_lack_of_sockets_does_not_end_a_client_that_was_welcome() {
                 other => panic!("{other:?}"),
             }
         }
-        drop(held);
+        setrlimit(Resource::Nofile, limit).expect("the hard limit was not changed");
         assert_eq!(client.redeem(RequestId::now(), &redemption()).await.expect("an outcome"), SPENT);
     });
 }
