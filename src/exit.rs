@@ -264,10 +264,9 @@ fn of_connect(error: &ConnectError) -> Exit {
     match error {
         ConnectError::Closed { code: CloseCode::Unauthenticated | CloseCode::Revoked, .. } => Exit::Denied,
         ConnectError::Certificate(_) => Exit::Denied,
-        ConnectError::Identity(_) => Exit::Input,
+        ConnectError::Authority(_) | ConnectError::Identity(_) => Exit::Input,
         ConnectError::Closed { .. }
         | ConnectError::Address { .. }
-        | ConnectError::Authority(_)
         | ConnectError::Socket(_)
         | ConnectError::Unreachable(_)
         | ConnectError::Protocol

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 use scrip_client::{Client, ClientError, Closed, Dial};
 use scrip_engine::folder::Folder;
 use scrip_protocol::{Refusal, RequestId, private};
 use serde::Serialize;
 
-use crate::exit::{NoToken, Unknown, words_of};
+use crate::exit::{InputError, NoToken, Unknown, words_of};
 use crate::print;
 
 /// Groups the connection options in every command's help, apart from the command's own options.
@@ -232,6 +231,6 @@ fn at_hand(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| path.display().to_string())
+fn read(path: &Path) -> Result<Vec<u8>, InputError> {
+    std::fs::read(path).map_err(|why| InputError { place: path.display().to_string(), why: why.to_string() })
 }

@@ -267,7 +267,7 @@ fn a_campaign_shows_its_counters() {
     let ran = staff(&server, &["campaign", "show", "1"], "").exits(0);
     for line in [
         "total codes        4 of at most 50,000 (last added 20",
-        "activated          1 (25.0 %)",
+        "activated          1 (25.00 %)",
         "available          2",
         "archived codes     1",
         "can be activated   2",

@@ -373,6 +373,9 @@ fn help_instead_of_an_outcome_is_not_success() {
         "refund -h",
         "refund -h --force",
         "campaign archive -h 1",
+        "campaign archive -h",
+        "refund-top-up -h",
+        "client show -h",
         "--version redeem A --client 1 --club 1",
     ] {
         let ran = run(scrip().args(words(line)), b"").exits(2);
@@ -387,7 +390,8 @@ fn help_instead_of_an_outcome_is_not_success() {
         "redeem --help",
         "hold -h",
         "campaign --help",
-        "campaign archive -h",
+        "campaign create -h",
+        "campaign archive --help",
     ] {
         let ran = run(scrip().args(words(line)), b"").exits(0);
         assert!(!ran.out.is_empty() && ran.err.is_empty(), "{line}: {ran:?}");
@@ -395,6 +399,34 @@ fn help_instead_of_an_outcome_is_not_success() {
     run_into(scrip().arg("--help"), Output::Full).exits(11);
     run_into(scrip().arg("--help"), Output::Closed).exits(0);
     run(&mut scrip(), b"").exits(2);
+}
+
+/// A script repeats what was unreachable (3), and must not repeat what it reads from a file that is missing or damaged (9).
+#[test]
+fn an_unusable_file_of_a_connection_is_unusable_input() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (junk, missing) = (folder.path().join("junk.pem"), folder.path().join("missing.pem"));
+    fs::write(&junk, "not a certificate").expect("it is writable");
+    fs::set_permissions(&junk, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("it is ours");
+    let server = Server::start();
+    let authority = folder.path().join("ca.pem");
+    fs::write(&authority, server.authority()).expect("it is writable");
+    for file in [&junk, &missing] {
+        let called = |arguments: &[(&str, &Path)]| {
+            let mut command = scrip();
+            command.args(["club", "list", "--server", "127.0.0.1:9"]).env("SCRIP_TOKEN", "any");
+            for (option, path) in arguments {
+                command.arg(option).arg(path);
+            }
+            let ran = run(&mut command, b"").exits(9);
+            assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+        };
+        called(&[("--ca", file)]);
+        called(&[("--ca", &authority), ("--cert", file), ("--key", &junk)]);
+    }
+    let mut command = scrip();
+    let without_token = command.args(["club", "list", "--server", "127.0.0.1:9", "--ca"]).arg(&authority).arg("--token-file");
+    run(without_token.arg(&missing), b"").exits(9);
 }
 
 #[test]

@@ -156,6 +156,17 @@ impl Stock {
     }
 }
 
+/// The share of a campaign's codes that were activated, in percent with two decimals, rounded half away from zero (T2); `-` if it has
+/// no codes.
+pub fn utilisation(activated: u64, codes: u64) -> String {
+    if codes == 0 {
+        return "-".to_owned();
+    }
+    let (activated, codes) = (u128::from(activated), u128::from(codes));
+    let hundredths = (activated * 10_000 * 2 + codes) / (codes * 2);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,5 +187,22 @@ mod tests {
         );
         let low = |least| stock.is_low(&Terms { low_stock: Some(least), ..limit(9) });
         assert!(low(5) && !low(4) && !stock.is_low(&limit(5)));
+    }
+
+    /// T2: two decimals, rounded half away from zero, for any number of codes.
+    #[test]
+    fn utilisation_is_exact() {
+        for (activated, codes, expected) in [
+            (0, 0, "-"),
+            (1, 16, "6.25"),
+            (1, 3, "33.33"),
+            (2, 3, "66.67"),
+            (1, 20_000, "0.01"),
+            (1, 20_001, "0.00"),
+            (3, 3, "100.00"),
+            (u64::MAX, u64::MAX, "100.00"),
+        ] {
+            assert_eq!(utilisation(activated, codes), expected);
+        }
     }
 }

@@ -1,12 +1,17 @@
 //! What a request means, as a hash: it identifies a retry, however the code is spelled (Z3).
 //!
 //! Codes count in their normalised form, so that letter case, white space around a code and variant spellings of a letter do not
-//! matter; the client's network does not count at all. The hash guards against mistakes, not against forgery: a caller that can
+//! matter; the client's network does not count at all. Tags and clubs are sets: their order does not matter, nor that one is listed twice.
+//! The hash guards against mistakes, not against forgery: a caller that can
 //! send the id can send the body too.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{AddCodes, AnyCommand, ArchiveCodes, CodeTexts, Command, CreateCampaign, Hold, Kind, RestoreCodes};
+use super::{
+    AddCodes, AddCredential, AnyCommand, ArchiveCodes, CodeTexts, Command, CreateCampaign, CreateRule, CreditBonus, Grant, Hold,
+    Kind, Note, PayBonus, RecordPurchase, RecordSession, RefundBonus, RefundTopUp, RestoreCodes, RuleChanges, RuleTerms, Terms,
+    TopUp, UpdateCampaign, UpdateRule, WriteOffBonus,
+};
 use crate::codes::{CODE_BYTES_MAX, CodeForm, InvalidCode, NormalisedCode};
 use crate::ids::{ClientId, ClubId, Position};
 use crate::network::ClientNetwork;
@@ -50,6 +55,11 @@ impl AnyCommand {
             let code = form.normalise(&redeem.code);
             return redeem_meaning((redeem.client, redeem.club, redeem.top_up), &code, &redeem.code, form);
         }
+        if !has_sets_in_order(self) {
+            let mut ordered = self.clone();
+            put_sets_in_order(&mut ordered);
+            return ordered.meaning(form);
+        }
         if let AnyCommand::Hold(hold) = self {
             return hash(&Hold { code: written(form, &hold.code), network: ClientNetwork::UNKNOWN, ..hold.clone() });
         }
@@ -68,6 +78,55 @@ impl AnyCommand {
         }
         self.hash_as_it_is()
     }
+}
+
+/// The tags and clubs of a command, from a reference of either kind.
+macro_rules! sets {
+    ($command:expr) => {
+        if let AnyCommand::TopUp(TopUp { note: Note { tags, .. }, .. })
+        | AnyCommand::RefundTopUp(RefundTopUp { note: Note { tags, .. }, .. })
+        | AnyCommand::CreditBonus(CreditBonus { note: Note { tags, .. }, .. })
+        | AnyCommand::WriteOffBonus(WriteOffBonus { note: Note { tags, .. }, .. })
+        | AnyCommand::PayBonus(PayBonus { note: Note { tags, .. }, .. })
+        | AnyCommand::RefundBonus(RefundBonus { note: Note { tags, .. }, .. })
+        | AnyCommand::RecordSession(RecordSession { note: Note { tags, .. }, .. })
+        | AnyCommand::RecordPurchase(RecordPurchase { note: Note { tags, .. }, .. }) = $command
+        {
+            (Some(tags), None)
+        } else if let AnyCommand::CreateCampaign(CreateCampaign { terms: Terms { clubs, .. }, .. })
+        | AnyCommand::UpdateCampaign(UpdateCampaign { clubs: Some(clubs), .. })
+        | AnyCommand::AddCredential(AddCredential { grant: Grant { clubs, .. }, .. }) = $command
+        {
+            (None, Some(clubs))
+        } else if let AnyCommand::CreateRule(CreateRule { terms: RuleTerms { tags, clubs, .. } }) = $command {
+            (Some(tags), Some(clubs))
+        } else if let AnyCommand::UpdateRule(UpdateRule { changes: RuleChanges { tags, clubs, .. }, .. }) = $command {
+            (tags.into(), clubs.into())
+        } else {
+            (None, None)
+        }
+    };
+}
+
+fn has_sets_in_order(command: &AnyCommand) -> bool {
+    let (tags, clubs): (Option<&Vec<String>>, Option<&Vec<ClubId>>) = sets!(command);
+    tags.is_none_or(|tags| is_in_order(tags)) && clubs.is_none_or(|clubs| is_in_order(clubs))
+}
+
+fn put_sets_in_order(command: &mut AnyCommand) {
+    let (tags, clubs): (Option<&mut Vec<String>>, Option<&mut Vec<ClubId>>) = sets!(command);
+    if let Some(tags) = tags {
+        tags.sort_unstable();
+        tags.dedup();
+    }
+    if let Some(clubs) = clubs {
+        clubs.sort_unstable();
+        clubs.dedup();
+    }
+}
+
+fn is_in_order<T: Ord>(set: &[T]) -> bool {
+    set.is_sorted_by(|one, next| one < next)
 }
 
 /// The hash of a command, seeded with its kind.
@@ -89,9 +148,11 @@ fn written(form: CodeForm, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{OnConflict, Redeem, Terms};
-    use crate::ids::CampaignId;
+    use crate::command::{OnConflict, PaidFor, PaidFrom, Redeem, RuleEvent, Secret};
+    use crate::ids::{CampaignId, RuleId};
     use crate::money::Money;
+    use crate::role::Role;
+    use crate::variables::TopUpSource;
 
     /// Each command that changes something and has codes, with these codes, from a client that calls from this network.
     fn commands(codes: &[&str], network: ClientNetwork) -> [AnyCommand; 6] {
@@ -129,5 +190,74 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Tags and clubs are sets in every command that has them.
+    #[test]
+    fn a_command_means_the_same_in_whatever_order_its_tags_and_clubs_are() {
+        let form = CodeForm::CURRENT;
+        let meanings = |tags: &[&str], clubs: &[u32]| -> Vec<u64> {
+            let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            let clubs: Vec<ClubId> = clubs.iter().copied().map(ClubId).collect();
+            with_sets(&tags, &clubs).iter().map(|command| command.meaning(form)).collect()
+        };
+        let expected = meanings(&["a", "b", "c"], &[1, 2, 3]);
+        for tags in [["c", "a", "b"], ["b", "a", "c"]] {
+            for clubs in [[3, 1, 2], [2, 1, 3]] {
+                assert_eq!(meanings(&tags, &clubs), expected, "{tags:?} {clubs:?}");
+            }
+        }
+        assert_eq!(meanings(&["a", "b", "c", "a"], &[3, 1, 2, 3]), expected);
+        for (others, at) in meanings(&["a", "b"], &[1, 2]).into_iter().zip(expected).zip(0..) {
+            assert_ne!(others.0, others.1, "{at}");
+        }
+    }
+
+    fn with_sets(tags: &[String], clubs: &[ClubId]) -> Vec<AnyCommand> {
+        let (client, club, amount) = (ClientId(7), ClubId(1), Money(100));
+        let note = || Note { tags: tags.to_vec(), ..Note::default() };
+        let terms = Terms { clubs: clubs.to_vec(), ..Terms::new("Spring", Money(1)) };
+        let rule = RuleTerms {
+            name: "Fridays".into(),
+            description: String::new(),
+            active: true,
+            clubs: clubs.to_vec(),
+            event: RuleEvent::BalanceToppedUp,
+            conditions: String::new(),
+            actions: Vec::new(),
+            tags: tags.to_vec(),
+        };
+        let grant = Grant {
+            name: "gateway".into(),
+            role: Role::Gateway,
+            clubs: clubs.to_vec(),
+            reasons: true,
+            secret: Secret::Token([1; 32]),
+        };
+        let lines = CodeTexts::default();
+        let update = UpdateCampaign { campaign: CampaignId(1), clubs: Some(clubs.to_vec()), ..UpdateCampaign::default() };
+        let changes = RuleChanges { tags: Some(tags.to_vec()), clubs: Some(clubs.to_vec()), ..RuleChanges::default() };
+        let (top_up, payment, part) = (Position(5), Position(6), None);
+        vec![
+            AnyCommand::TopUp(TopUp { client, club, amount, source: TopUpSource::Cash, note: note() }),
+            AnyCommand::RefundTopUp(RefundTopUp { top_up, amount: part, claw_back: false, note: note() }),
+            AnyCommand::CreditBonus(CreditBonus { client, club: Some(club), amount, note: note() }),
+            AnyCommand::WriteOffBonus(WriteOffBonus { client, club: None, amount, note: note() }),
+            AnyCommand::PayBonus(PayBonus { client, club, amount, paid_for: PaidFor::Order, note: note() }),
+            AnyCommand::RefundBonus(RefundBonus { payment, amount: part, note: note() }),
+            AnyCommand::RecordSession(RecordSession { client, club, price: amount, paid_from: PaidFrom::Directly, note: note() }),
+            AnyCommand::RecordPurchase(RecordPurchase {
+                client,
+                club,
+                price: amount,
+                paid_from: PaidFrom::Directly,
+                note: note(),
+            }),
+            AnyCommand::CreateCampaign(CreateCampaign { terms, lines, on_conflict: OnConflict::Skip }),
+            AnyCommand::UpdateCampaign(update),
+            AnyCommand::AddCredential(AddCredential { grant }),
+            AnyCommand::CreateRule(CreateRule { terms: rule }),
+            AnyCommand::UpdateRule(UpdateRule { rule: RuleId(1), changes }),
+        ]
     }
 }

@@ -5,10 +5,11 @@
 
 use rusqlite::{OptionalExtension, Row};
 use scrip_protocol::CampaignId;
+use scrip_protocol::command::utilisation;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{CampaignFigures, Counters, Held, Page, of_campaign, page_within, utilisation};
+use super::{CampaignFigures, Counters, Held, Page, of_campaign, page_within};
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, Amount, At, Json, Request};
 

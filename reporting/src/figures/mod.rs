@@ -15,7 +15,7 @@ pub mod rules;
 pub(crate) use pages::{Page, page, page_within};
 
 use rusqlite::{OptionalExtension, Row};
-use scrip_protocol::command::{Stock, Terms};
+use scrip_protocol::command::{Stock, Terms, utilisation};
 use scrip_protocol::{CampaignId, Money};
 
 use crate::read_model::{AsOf, HELD_LENGTHS, View};
@@ -211,16 +211,6 @@ impl Counters {
     fn is_low_on_stock(&self, held: &Held) -> bool {
         !self.is_archived && self.stock(held).is_low(&self.terms)
     }
-}
-
-/// T2: a percentage with two decimals, rounded half away from zero; `-` if the total is 0.
-fn utilisation(activated: u64, codes: u64) -> String {
-    if codes == 0 {
-        return "-".to_owned();
-    }
-    let (activated, codes) = (u128::from(activated), u128::from(codes));
-    let hundredths = (activated * 10_000 * 2 + codes) / (codes * 2);
-    format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
 #[cfg(test)]

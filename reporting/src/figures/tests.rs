@@ -54,21 +54,6 @@ fn figures_follow_the_time_while_no_records_arrive() {
     assert_eq!(at(now + 86_400 * second), (0, 2, now + 86_400 * second, "2026-09-22".to_owned(), false));
 }
 
-/// T2: two decimals, rounded half away from zero, for any number of codes.
-#[test]
-fn utilisation_is_exact() {
-    for (activated, codes, expected) in [
-        (1, 3, "33.33"),
-        (2, 3, "66.67"),
-        (1, 20_000, "0.01"),
-        (1, 20_001, "0.00"),
-        (3, 3, "100.00"),
-        (u64::MAX, u64::MAX, "100.00"),
-    ] {
-        assert_eq!(utilisation(activated, codes), expected);
-    }
-}
-
 /// C1, C6, C8, A1: status follows the switch and the period, redeemability the switch; the list filters by both, by text, club
 /// and stock.
 #[test]

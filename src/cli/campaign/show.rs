@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
 use scrip_client::{Client, ClientError};
-use scrip_protocol::command::{CLUBS_PER_PAGE, CampaignCard, CampaignFilter, ListCampaigns, ShowCampaignOutcome};
+use scrip_protocol::command::{CLUBS_PER_PAGE, CampaignCard, CampaignFilter, ListCampaigns, ShowCampaignOutcome, utilisation};
 use scrip_protocol::{CampaignId, ClubId};
 
 use crate::exit::Exit;
@@ -173,8 +173,7 @@ fn print_card(card: &CampaignCard, clubs: &HashMap<ClubId, String>, codes_max: O
     let clubs =
         if terms.clubs.is_empty() { "all".to_owned() } else { terms.clubs.iter().map(club).collect::<Vec<_>>().join(", ") };
     let most = |limit: Option<u64>| limit.map_or("no limit".into(), print::grouped);
-    // T2: the share of codes that were activated; a campaign always has codes.
-    let utilisation = f64::from(card.codes_activated) * 100.0 / f64::from(card.codes.max(1));
+    let utilisation = utilisation(card.codes_activated.into(), card.codes.into());
     let until = terms.ends_ms.map_or(String::new(), |ends| format!(" (until {})", print::end(ends)));
     let codes_max = codes_max.map_or(String::new(), |max| format!(" of at most {}", print::grouped(max)));
     let mut rows = vec![
@@ -190,7 +189,7 @@ fn print_card(card: &CampaignCard, clubs: &HashMap<ClubId, String>, codes_max: O
         ("period", period(card)),
         ("created", print::time(card.created_ms)),
         ("total codes", format!("{}{codes_max}{}", print::grouped(card.codes), last_added(card))),
-        ("activated", format!("{} ({utilisation:.1} %)", print::grouped(card.codes_activated))),
+        ("activated", format!("{} ({utilisation} %)", print::grouped(card.codes_activated))),
         ("available", format!("{}{until}", print::grouped(card.codes_available))),
         ("archived codes", print::grouped(card.codes_archived)),
         ("can be activated", format!("{}{}", print::grouped(card.codes_redeemable), low_stock(card))),
