@@ -67,7 +67,7 @@ pub fn recover(
                 break;
             }
             Err(error) => {
-                tracing::warn!(%error, "a snapshot cannot be used, and is passed over");
+                tracing::warn!(%error, "a snapshot cannot be used and is skipped");
                 passed_over.push(kept.path);
                 why = Some(error);
             }

@@ -58,11 +58,11 @@ pub(super) enum TakeError {
     Registry(#[from] RegistryError),
     #[error("the batch of the journal after position {after}: {cause}")]
     Batch { after: Position, cause: BatchError },
-    #[error("the journal does not hold position {0}, which is said to be durable")]
+    #[error("durable position {0} is missing from the journal")]
     Missing(Position),
-    #[error("the journal is kept from position {first} on, and no snapshot that can be read reaches up to it")]
+    #[error("the journal begins at position {first}, and no readable snapshot reaches it")]
     NoBeginning { first: Position },
-    #[error("reading what there is failed: {0}")]
+    #[error("the snapshotter panicked: {0}")]
     Panicked(String),
 }
 
@@ -104,9 +104,9 @@ impl Taking {
             Retention::Needed => match self.drop_passed(&state, of) {
                 Ok(0) => {}
                 Ok(segments) => {
-                    tracing::info!(segments, first = %self.reader.first(), "what everybody has passed of the journal was dropped")
+                    tracing::info!(segments, first = %self.reader.first(), "segments of the journal were dropped that nobody needs")
                 }
-                Err(error) => tracing::error!(%error, "nothing of the journal was dropped"),
+                Err(error) => tracing::error!(%error, "no segment of the journal was dropped"),
             },
         }
         Ok(Some((SnapshotTaken { position, bytes, codes, milliseconds: 0 }, end)))
@@ -120,7 +120,7 @@ impl Taking {
             match self.whole(&path).and_then(|snapshot| Ok((snapshot.state()?, snapshot.header().end))) {
                 Ok((state, end)) => return self.joined(Beginning { state, end, of: Some(path), passed_over }),
                 Err(error) => {
-                    tracing::error!(%error, "a snapshot cannot be used, and is passed over");
+                    tracing::error!(%error, "a snapshot cannot be used and is skipped");
                     passed_over.push(path, &error);
                 }
             }
@@ -210,7 +210,7 @@ impl Taking {
             rested.is_ok()
         });
         if let Err(error) = found {
-            tracing::error!(%error, "the journal does not give the ids of executed requests; those of the first version stay refused");
+            tracing::error!(%error, "the ids of executed requests cannot be read from the journal; those of version 1 stay refused");
         }
         rested
     }

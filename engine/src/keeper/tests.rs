@@ -373,7 +373,7 @@ fn a_damaged_snapshot_is_passed_over_and_removed() {
     bench.listed().iter().for_each(|kept| damage(&kept.path));
     bench.clients(1);
     let Outcome::Failed(why) = bench.take(&keeper) else { panic!("there is nothing to begin with") };
-    assert!(why.contains(&format!("the journal is kept from position {} on, and no snapshot", one + 1)), "{why}");
+    assert!(why.contains(&format!("the journal begins at position {}, and no readable snapshot", one + 1)), "{why}");
     assert_eq!(bench.positions(), [three, one], "they are left as they are");
     keeper.stop();
 }

@@ -92,7 +92,7 @@ pub fn replace(
 
 /// Logs that a damaged snapshot is removed.
 pub(crate) fn log_removal(path: &Path) {
-    tracing::warn!(path = %path.display(), "a damaged snapshot is removed: there is a newer one that is whole");
+    tracing::warn!(path = %path.display(), "a damaged snapshot is removed: there is a newer, intact one");
 }
 
 /// Snapshots that could not be used, so that an older one was, or the journal.

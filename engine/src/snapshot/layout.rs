@@ -63,7 +63,7 @@ pub(super) fn decode(path: &Path, page: &[u8], bytes: u64) -> Result<Header, Sna
     let damaged = |what| SnapshotError::Header { path: path.to_owned(), what };
     let page: &[u8; PAGE] = page.first_chunk().ok_or(damaged("it is shorter than a header"))?;
     if !begins_as_one(page) {
-        return Err(damaged("it does not begin as a snapshot does"));
+        return Err(damaged("it does not begin like a snapshot"));
     }
     // Before its hash: another version may have it elsewhere.
     let version = version_of(page);
@@ -71,12 +71,12 @@ pub(super) fn decode(path: &Path, page: &[u8], bytes: u64) -> Result<Header, Sna
         return Err(SnapshotError::Version { path: path.to_owned(), version });
     }
     if !has_its_hash(page) {
-        return Err(damaged("its header does not have the hash that it states"));
+        return Err(damaged("its header does not match its hash"));
     }
     let header = header_of(page, version);
     let header = header.ok_or(damaged("it has sections that this version does not know"))?;
     if header.bytes != bytes {
-        return Err(damaged("it has not as many bytes as it says"));
+        return Err(damaged("its length is not the one in its header"));
     }
     let lies_within = |section: &Section| {
         section.offset.is_multiple_of(PAGE as u64)
@@ -84,7 +84,7 @@ pub(super) fn decode(path: &Path, page: &[u8], bytes: u64) -> Result<Header, Sna
     };
     match header.sections.iter().all(lies_within) {
         true => Ok(header),
-        false => Err(damaged("a section of it passes its end")),
+        false => Err(damaged("a section extends past its end")),
     }
 }
 

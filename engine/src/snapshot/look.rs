@@ -93,16 +93,16 @@ pub enum Fault {
     #[error("it has {0} bytes, fewer than a header")]
     Short(u64),
     /// Something else begins so.
-    #[error("it does not begin as a snapshot does")]
+    #[error("it does not begin like a snapshot")]
     NotOne,
     /// It was written in another format.
-    #[error("it says that its format version is {0}, and this program reads {VERSION_OLDEST} to {VERSION}")]
+    #[error("its format version is {0}, and this program reads {VERSION_OLDEST} to {VERSION}")]
     Version(u32),
     /// The header's bytes are not those that were written: what it says may be wrong.
-    #[error("its header does not have the hash that it states: what it says may be wrong")]
+    #[error("its header does not match its hash: its values may be wrong")]
     Header,
     /// It has lost bytes, or gained some.
-    #[error("its header says that it has {stated} bytes, and it has {found}")]
+    #[error("its header gives {stated} bytes, but it has {found}")]
     Length {
         /// How many it should have.
         stated: u64,
@@ -110,7 +110,7 @@ pub enum Fault {
         found: u64,
     },
     /// The position in its name is not its own.
-    #[error("its name says that it stands at position {named}, and its header says {stated}")]
+    #[error("its name says position {named}, but its header says {stated}")]
     Misnamed {
         /// The one.
         named: Position,
@@ -121,7 +121,7 @@ pub enum Fault {
     #[error("its header states {0} sections, more than it has room for")]
     TooManySections(u32),
     /// The header names a section that no snapshot of this version has.
-    #[error("its header names a section of number {0}, which this version does not know")]
+    #[error("its header names a section with number {0}, which this version does not know")]
     UnknownSection(u32),
     /// The header does not name a section that every snapshot has.
     #[error("its header does not name the section {0}")]
@@ -139,7 +139,7 @@ pub enum Fault {
         why: String,
     },
     /// What is loaded at once has the hash that is stated, and is not what it should be.
-    #[error("its section small has the right hash, and cannot be understood")]
+    #[error("its section small has the right hash but cannot be decoded")]
     Small,
 }
 
@@ -205,7 +205,7 @@ impl Looked {
         for SectionLooked { section, verdict } in &sections {
             let why = match verdict {
                 Verdict::Good => None,
-                Verdict::Bad => Some("does not have the hash that the header states".to_owned()),
+                Verdict::Bad => Some("does not match its hash in the header".to_owned()),
                 Verdict::CutOff => Some("passes the end of the file".to_owned()),
                 Verdict::Unreadable(error) => Some(format!("cannot be read: {error}")),
             };

@@ -146,7 +146,7 @@ pub enum SnapshotError {
         end: u64,
     },
     /// Its sections contradict one another.
-    #[error("{path}: the snapshot is not what a snapshot is: {what}")]
+    #[error("{path}: the snapshot contradicts itself: {what}")]
     Inconsistent {
         /// The file.
         path: PathBuf,
@@ -154,7 +154,7 @@ pub enum SnapshotError {
         what: &'static str,
     },
     /// The position in its name is not its own.
-    #[error("{path}: the snapshot stands at position {found}, and its name says another")]
+    #[error("{path}: the snapshot is at position {found}, but its name has another")]
     Misnamed {
         /// The file.
         path: PathBuf,
@@ -162,7 +162,7 @@ pub enum SnapshotError {
         found: scrip_protocol::Position,
     },
     /// There are more codes, clients or requests than a snapshot can number.
-    #[error("{path}: a snapshot numbers at most 4294967295 {what}")]
+    #[error("{path}: a snapshot can hold at most 4294967295 {what}")]
     TooMany {
         /// The file.
         path: PathBuf,

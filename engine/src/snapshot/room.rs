@@ -81,7 +81,7 @@ impl Drop for Unfinished<'_> {
         }
         match self.disk.remove(self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(%error, path = %self.path.display(), "an unfinished file is left on the disk");
+                tracing::warn!(%error, path = %self.path.display(), "an unfinished file could not be removed");
             }
             Ok(()) | Err(_) => {}
         }

@@ -47,7 +47,7 @@ impl UnverifiedUse {
         let begun = UnverifiedUse { disk: disk.clone(), record, is_damaged: false };
         // Not flushed: a process that ends does not lose it, and a crash of the machine says nothing about the snapshot.
         if let Err(error) = begun.write(&format!("starts: {}\n", starts + 1)).map(drop) {
-            tracing::warn!(%error, path = %begun.record.display(), "the start on a snapshot that is not verified was not recorded");
+            tracing::warn!(%error, path = %begun.record.display(), "the start on an unverified snapshot could not be recorded");
         }
         Some(begun)
     }
@@ -58,7 +58,7 @@ impl UnverifiedUse {
         let dir = self.record.parent().unwrap_or(&self.record);
         let written = self.write(&format!("damaged: {why}\n")).and_then(|mut file| file.sync());
         if let Err(error) = written.and_then(|()| self.disk.sync_folder(dir)) {
-            tracing::warn!(%error, path = %self.record.display(), "the damage of a snapshot was not recorded");
+            tracing::warn!(%error, path = %self.record.display(), "the damage to a snapshot could not be recorded");
         }
     }
 
@@ -75,7 +75,7 @@ impl Drop for UnverifiedUse {
             return;
         }
         if let Err(error) = remove_if_there(self.disk.as_ref(), &self.record) {
-            tracing::warn!(%error, path = %self.record.display(), "the record of a start on a snapshot is left on the disk");
+            tracing::warn!(%error, path = %self.record.display(), "the record of a start on a snapshot could not be removed");
         }
     }
 }

@@ -171,7 +171,7 @@ impl Shared {
         match done {
             Ok(busy) => busy == 0,
             Err(error) => {
-                tracing::warn!(%error, "the write-ahead log was not brought into the read model's file");
+                tracing::warn!(%error, "the write-ahead log could not be checkpointed");
                 false
             }
         }

@@ -213,11 +213,11 @@ fn a_file_cut_short_is_named() {
             &image,
             &sample,
             length,
-            if length < PAGE { "it is shorter than a header" } else { "it has not as many bytes" },
+            if length < PAGE { "it is shorter than a header" } else { "its length is not the one in its header" },
         );
     }
     for more in [1, PAGE, 3 * PAGE + 7] {
-        check_length(&image, &sample, bytes + more, "it has not as many bytes");
+        check_length(&image, &sample, bytes + more, "its length is not the one in its header");
     }
 }
 

@@ -29,9 +29,9 @@ fn what_is_no_snapshot_is_refused_by_name() {
     let none = |what: &str| format!("{NAME}: the snapshot cannot be read: {what}");
     assert_eq!(refusal(NAME, b""), none("it is shorter than a header"));
     assert_eq!(refusal(NAME, b"SCRIPSNP"), none("it is shorter than a header"));
-    assert_eq!(refusal(NAME, &[0; 3 * PAGE]), none("it does not begin as a snapshot does"));
+    assert_eq!(refusal(NAME, &[0; 3 * PAGE]), none("it does not begin like a snapshot"));
     let text = "This is a text, and a long one. ".repeat(400);
-    assert_eq!(refusal(NAME, text.as_bytes()), none("it does not begin as a snapshot does"));
+    assert_eq!(refusal(NAME, text.as_bytes()), none("it does not begin like a snapshot"));
 
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir(dir.path().join(NAME)).expect("the disk takes it");
@@ -59,7 +59,7 @@ fn a_name_that_says_another_position_is_refused() {
     let sample = Sample::new();
     let bytes = sample.disk.contents(&sample.kept.path);
     let position = sample.records.len();
-    let expected = format!("{NAME}: the snapshot stands at position {position}, and its name says another");
+    let expected = format!("{NAME}: the snapshot is at position {position}, but its name has another");
     assert_eq!(refusal(NAME, &bytes), expected);
     // A name that says none is as good as another.
     let dir = tempfile::tempdir().expect("a folder");
@@ -132,7 +132,7 @@ fn sections_that_contradict_one_another_are_refused() {
         let opened = resealed(&sample, |header, _| change(header));
         let refused = opened.and_then(|opened| opened.state()).expect_err(expected).to_string();
         let path = sample.kept.path.display();
-        assert!(refused == format!("{path}: the snapshot is not what a snapshot is: {expected}"), "{refused}");
+        assert!(refused == format!("{path}: the snapshot contradicts itself: {expected}"), "{refused}");
     };
     for section in 0..sample.open().header().sections.len() {
         let without = |header: &mut Header| {
@@ -157,7 +157,7 @@ fn sections_that_contradict_one_another_are_refused() {
 
     let passes = |change: &dyn Fn(&mut Header)| {
         let refused = resealed(&sample, |header, _| change(header)).expect_err("it passes the end").to_string();
-        assert!(refused.ends_with("a section of it passes its end"), "{refused}");
+        assert!(refused.ends_with("a section extends past its end"), "{refused}");
     };
     passes(&|header| header.sections[3].bytes = u64::MAX);
     passes(&|header| header.sections[3].offset = header.bytes + PAGE as u64);
