@@ -1,4 +1,4 @@
-//! What staff change: clubs, groups, credentials, rules, settings, and the list of all changes.
+//! Changes by staff: clubs, groups, credentials, rules, settings, and the list of all changes.
 
 use rusqlite::params;
 use scrip_protocol::codes::CodeForm;
@@ -23,7 +23,7 @@ impl Writing<'_> {
         statement.execute(params![organisation, currency, max, code_form, is_recorded, since, window, skew]).map(drop)
     }
 
-    /// Writes the rows of what is neither a campaign's nor a client's.
+    /// Writes the rows of records that concern neither campaigns nor clients.
     pub(super) fn staff(&mut self, at: At, record: &Record) -> rusqlite::Result<()> {
         let ms = number(at.ms);
         let write = |sql: &str, values: &[&dyn rusqlite::ToSql]| self.connection.prepare_cached(sql)?.execute(values).map(drop);
@@ -62,12 +62,12 @@ impl Writing<'_> {
             Record::RuleArchived(archived) => {
                 write("UPDATE rule SET archived_ms = ?2 WHERE rule = ?1", params![archived.rule.0, ms])
             }
-            // It comes back switched off (A32).
+            // A restored rule is switched off (A32).
             Record::RuleRestored(restored) => write(
                 "UPDATE rule SET archived_ms = NULL, active = 0, terms = json_set(terms, '$.active', json('false')) WHERE rule = ?1",
                 params![restored.rule.0],
             ),
-            // Where a reader is stands in the list of changes.
+            // The position of a reader is in the list of changes.
             Record::ReaderKept(_) | Record::ReaderForgotten(_) | Record::ReaderRegistered(_) => Ok(()),
             Record::Refused(_)
             | Record::RequestRefused(_)
@@ -96,7 +96,7 @@ impl Writing<'_> {
         }
     }
 
-    /// Writes a record into the list of changes. Of lists of codes there is their length; of a credential's secret nothing.
+    /// Adds a record to the list of changes. Lists of codes are replaced by their length; a credential's secret is left out.
     pub(super) fn change(&mut self, at: At, record: &Record, campaign: Option<CampaignId>) -> rusqlite::Result<()> {
         let mut body = serde_json::to_value(record).expect("a record is JSON");
         let kind = body.as_object_mut().and_then(|fields| {
@@ -124,10 +124,10 @@ impl Writing<'_> {
     }
 }
 
-/// The lists in a record that may be long, of which the number is kept.
+/// The possibly long lists in a record, of which only the length is stored.
 const LISTS: [&str; 5] = ["codes", "slots", "skipped", "conflicts", "first"];
 
-/// Puts their lengths in the place of long lists.
+/// Replaces long lists by their lengths.
 pub(super) fn shorten(body: &mut Value) {
     let Some(fields) = body.as_object_mut() else { return };
     for (name, value) in fields {
