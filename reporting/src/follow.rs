@@ -40,7 +40,7 @@ pub enum FollowError {
     #[error("the engine is of another version")]
     CodeForm(#[source] UnknownForm),
     /// The tail cannot continue where the read model ends.
-    #[error("the read model cannot go on from where it is")]
+    #[error("the read model cannot continue from its position")]
     Tail(#[source] TailError),
     /// The journal ends before the read model.
     #[error(
