@@ -171,8 +171,7 @@ impl EngineThread {
     fn take(&mut self, Turn { mut chunk, is_page }: Turn, open: Option<Commit>) -> Result<Commit, JournalGone> {
         let mut commit = match open {
             Some(mut commit) => {
-                // If the journal thread waits for the disk, the commit may have been opened long ago: ids of new requests must
-                // not look as if they were ahead.
+                // It may have been opened long ago, where the journal thread waits for the disk: the ids of new requests are not ahead.
                 commit.clock.latest_ms = commit.clock.latest_ms.max(self.clock.now().requests.latest_ms);
                 commit
             }

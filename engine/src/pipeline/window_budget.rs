@@ -1,8 +1,7 @@
-//! Counts the requests of each credential that were executed in the last minute.
+//! How many requests of each credential were executed in the last minute.
 //!
-//! An executed request stays in the idempotency window for at least a minute. While the window is nearly full of such requests,
-//! a credential that uses more than an eighth of it is refused, so that the others are not. See
-//! [`Requests::share`](scrip_core::state::requests::Requests::share).
+//! An executed request stays in the idempotency window for at least a minute. While the window is nearly full of such requests, a credential
+//! that has more than an eighth of it is refused, so that the others are not. See [`Requests::share`](scrip_core::state::requests::Requests::share).
 
 use std::collections::HashMap;
 
@@ -10,18 +9,18 @@ use foldhash::fast::RandomState;
 use scrip_core::state::requests::KEPT_AT_LEAST_MS;
 use scrip_protocol::CredentialId;
 
-/// The minute, and the part of it that is being counted.
+/// The minute and the part of it that is being counted.
 const PARTS: u64 = 7;
 
 const PART_MS: u64 = KEPT_AT_LEAST_MS / (PARTS - 1);
 
-/// The counts. Owned by the engine thread; they start at 0 after a restart.
+/// The counts. Owned by the engine thread; after a restart they begin at 0.
 #[derive(Default)]
 pub(super) struct WindowBudget {
     executed: HashMap<CredentialId, Executed, RandomState>,
 }
 
-/// The number of executed requests of a credential in each of the newest parts.
+/// How many requests of a credential were executed in each of the newest parts.
 #[derive(Default)]
 struct Executed {
     newest: u64,
@@ -29,26 +28,26 @@ struct Executed {
 }
 
 impl Executed {
-    /// The count of the part that contains a time; it starts at 0.
+    /// The count of the part that a time is in; it begins at 0.
     fn part(&mut self, now_ms: u64) -> &mut u32 {
         let part = now_ms / PART_MS;
         for passed in 1..=part.saturating_sub(self.newest).min(PARTS) {
             self.parts[((self.newest + passed) % PARTS) as usize] = 0;
         }
-        // If many parts have passed, all counts are 0.
+        // Where many have passed, all are 0.
         self.newest = self.newest.max(part);
         &mut self.parts[(self.newest % PARTS) as usize]
     }
 }
 
 impl WindowBudget {
-    /// Counts an executed request of a credential.
+    /// A request of a credential was executed.
     #[inline]
     pub(super) fn count(&mut self, now_ms: u64, credential: CredentialId) {
         *self.executed.entry(credential).or_default().part(now_ms) += 1;
     }
 
-    /// The number of executed requests of a credential in the last minute, or up to ten seconds more.
+    /// How many requests of a credential were executed in the last minute, or in up to ten seconds more.
     pub(super) fn executed(&mut self, now_ms: u64, credential: CredentialId) -> usize {
         let Some(executed) = self.executed.get_mut(&credential) else { return 0 };
         executed.part(now_ms);
@@ -75,7 +74,7 @@ mod tests {
         assert_eq!(budget.executed(NOW_MS, CredentialId(3)), 0);
     }
 
-    /// No request stops counting before its minute is over.
+    /// No request is left out before its minute is over.
     #[test]
     fn no_request_is_left_out_in_its_first_minute() {
         for offset in (0..PART_MS).step_by(997) {

@@ -7,11 +7,11 @@ use scrip_protocol::Position;
 use super::{Snapshot, SnapshotError, unverified};
 use scrip_journal::disk::{Disk, Entry};
 
-/// The file name endings of a finished and of an unfinished snapshot.
+/// The file name endings of a snapshot, and of one that is being written.
 const ENDING: &str = ".snapshot";
 const UNFINISHED: &str = ".snapshot.new";
 
-/// How many snapshots are retained: if the newest is damaged, the engine can start from the other.
+/// How many snapshots are kept: if the newest is damaged, there is another to start from.
 pub const GENERATIONS: usize = 2;
 
 /// A snapshot in the folder of snapshots.
@@ -25,7 +25,7 @@ pub struct Kept {
     pub bytes: u64,
 }
 
-/// The file of the snapshot at a position, and the temporary file that is written first.
+/// The file of a snapshot at a position, and the temporary file that it is written to first.
 pub(super) fn paths(dir: &Path, position: Position) -> (PathBuf, PathBuf) {
     let of = |ending: &str| dir.join(format!("{:020}{ending}", position.0));
     (of(ENDING), of(UNFINISHED))
@@ -38,7 +38,7 @@ pub(super) fn position_of(name: &str) -> Option<Position> {
     digits.parse().ok().map(Position)
 }
 
-/// The snapshots of a folder, newest first. Ignores files with other names; empty if the folder does not exist.
+/// The snapshots of a folder, the newest first; files with other names are passed over. None where there is no such folder.
 ///
 /// # Errors
 /// When the folder cannot be read.

@@ -4,8 +4,8 @@
 //! returns a record. Only [`State::apply`] changes the state; it cannot fail, and a replay of the journal calls nothing else.
 //! The reply to a request is derived from its record, so that it is the same for a retry and after a replay.
 //!
-//! Invariant: nothing here locks, awaits, reads a clock, draws a random number or touches a file, and nothing is imported from
-//! the crate's other modules. Codes are found through a [`Lookup`] that is passed in.
+//! Invariant: nothing in here locks, awaits, reads a clock, draws a random number or touches a file; nothing is imported from
+//! the crate's other modules. A [`Lookup`] that is passed in finds the codes.
 
 mod add_codes;
 mod archive_campaign;
@@ -98,7 +98,7 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::{ClientId, Command, Kind, Position, Record, Refusal, RequestId, Settings, Stamp, wire};
 
-/// Finds codes, in the state as it is at the moment of the call.
+/// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {
     /// The slot of a code: in the campaign that holds it, or else in the last campaign that held it.
     fn find(&self, code: &NormalisedCode) -> Option<CodeAt>;

@@ -1,7 +1,7 @@
 //! Writes the rows of each record.
 //!
-//! [`Writing::record`] is the only place that dispatches by kind of record; each group of kinds has a file. The rows of a
-//! record depend only on the records before it, never on the boundaries of a transaction.
+//! [`Writing::record`] is the one place that dispatches by kind of record; each group of them has a file. A record's rows depend on
+//! the records before it alone, never on where a transaction begins or ends.
 
 mod activations;
 mod code_changes;

@@ -23,7 +23,7 @@ impl Writing<'_> {
         statement.execute(params![organisation, currency, max, code_form, is_recorded, since, window, skew]).map(drop)
     }
 
-    /// Writes the rows of records that concern neither campaigns nor clients.
+    /// Writes the rows of what is neither a campaign's nor a client's.
     pub(super) fn staff(&mut self, at: At, record: &Record) -> rusqlite::Result<()> {
         let ms = number(at.ms);
         let write = |sql: &str, values: &[&dyn rusqlite::ToSql]| self.connection.prepare_cached(sql)?.execute(values).map(drop);
@@ -62,12 +62,12 @@ impl Writing<'_> {
             Record::RuleArchived(archived) => {
                 write("UPDATE rule SET archived_ms = ?2 WHERE rule = ?1", params![archived.rule.0, ms])
             }
-            // A restored rule is switched off (A32).
+            // It comes back switched off (A32).
             Record::RuleRestored(restored) => write(
                 "UPDATE rule SET archived_ms = NULL, active = 0, terms = json_set(terms, '$.active', json('false')) WHERE rule = ?1",
                 params![restored.rule.0],
             ),
-            // The position of a reader is in the list of changes.
+            // Where a reader is stands in the list of changes.
             Record::ReaderKept(_) | Record::ReaderForgotten(_) | Record::ReaderRegistered(_) => Ok(()),
             Record::Refused(_)
             | Record::RequestRefused(_)
