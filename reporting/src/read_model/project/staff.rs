@@ -96,7 +96,7 @@ impl Writing<'_> {
         }
     }
 
-    /// Adds a record to the list of changes. Lists of codes are replaced by their length; a credential's secret is left out.
+    /// Writes a record into the list of changes. Of lists of codes there is their length; of a credential's secret nothing.
     pub(super) fn change(&mut self, at: At, record: &Record, campaign: Option<CampaignId>) -> rusqlite::Result<()> {
         let mut body = serde_json::to_value(record).expect("a record is JSON");
         let kind = body.as_object_mut().and_then(|fields| {
