@@ -138,7 +138,7 @@ impl Held {
         self.open.range((campaign, slot, now_ms.saturating_add(1), 0)..=(campaign, slot, i64::MAX, i64::MAX))
     }
 
-    /// Until when a code has unactivated uses that are all held; 0 for an archived code, and for any other code.
+    /// Until when all unactivated uses of a code are held, if it has any and is not archived; otherwise 0.
     fn full_until(&self, codes: &mut Codes<'_>, campaign: u32, slot: u32, now_ms: i64) -> rusqlite::Result<i64> {
         let mut open = self.open_of(campaign, slot, now_ms).rev().peekable();
         let of = codes.campaigns.of(campaign).filter(|of| !of.archived.contains_key(&slot));
