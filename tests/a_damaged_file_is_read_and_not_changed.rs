@@ -217,17 +217,14 @@ async fn a_damaged_snapshot_is_reported_as_far_as_possible() {
         fs::write(&other, bytes).expect("it is writable");
     };
     // Whichever byte of the header is damaged, the sections, which have their own hashes, are reported unchanged.
-    for (at, what) in [
-        (0, "does not begin as a snapshot does"),
-        (8, "format version is 18"),
-        (16, "its name says"),
-        (97, "its header says that it has"),
-    ] {
+    for (at, what) in
+        [(0, "does not begin like a snapshot"), (8, "format version is 18"), (16, "its name says"), (97, "its header gives")]
+    {
         with_byte(at);
         let found = inspected_snapshot(&other, 6);
         assert_eq!(found["header_good"], false, "{found}");
         assert!(faults(&found).iter().any(|fault| fault.contains(what)), "byte {at}: {found}");
-        assert!(faults(&found).iter().any(|fault| fault.contains("what it says may be wrong")), "byte {at}: {found}");
+        assert!(faults(&found).iter().any(|fault| fault.contains("its values may be wrong")), "byte {at}: {found}");
         assert_eq!((&found["sections"], &found["small"]), (&well["sections"], small), "byte {at}");
     }
     let sections = well["sections"].as_array().expect("they are listed").clone();
@@ -263,7 +260,7 @@ async fn a_damaged_snapshot_is_reported_as_far_as_possible() {
     let letter = server.scratch().join("letter.txt");
     fs::write(&letter, "Dear all ".repeat(1_000)).expect("it is writable");
     let found = inspected_snapshot(&letter, 6);
-    assert_eq!((faults(&found), &found["position"]), (vec!["it does not begin as a snapshot does"], &Value::Null));
+    assert_eq!((faults(&found), &found["position"]), (vec!["it does not begin like a snapshot"], &Value::Null));
     run(scrip().args(["inspect", "snapshot"]).arg(server.scratch().join("nothing")), b"").exits(70);
 }
 

@@ -162,7 +162,7 @@ impl Tailing {
 }
 
 impl Chain {
-    /// Checks a batch, and that it comes next; then the chain stands at its end.
+    /// Checks that a batch is valid and the next one, and moves the end of the chain to its end.
     fn take(&mut self, bytes: &[u8]) -> Result<(), TailError> {
         let after = match self {
             Chain::From(from) => Position(from.0 - 1),
@@ -219,7 +219,7 @@ mod tests {
         assert!(matches!(forked, Err(TailError::Forked { cause: BatchError::Gap { .. }, .. })), "{forked:?}");
     }
 
-    /// Z11: what is changed on its way, or missing behind the first batch, is no other journal.
+    /// Z11: a batch that is changed in transit, or missing after the first one, is not mistaken for another journal.
     #[test]
     fn a_changed_or_missing_batch_is_distinguished_from_another_journal() {
         let ours = journal("ours");

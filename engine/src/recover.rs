@@ -31,11 +31,11 @@ pub struct Recovered {
     pub state: State,
     /// Its journal, which nobody else has open.
     pub journal: Segments,
-    /// What the state lies over; none where the journal was replayed from its beginning.
+    /// The snapshot that the state is based on; none if the journal was replayed from its beginning.
     pub snapshot: Option<Arc<Snapshot>>,
     /// The record of this start beside that snapshot, if the snapshot was not checked as a whole.
     pub unverified: Option<UnverifiedUse>,
-    /// The snapshots that are newer, and damaged or unreadable.
+    /// Newer snapshots that are damaged or unreadable.
     pub passed_over: Vec<PathBuf>,
 }
 
@@ -67,7 +67,7 @@ pub fn recover(
                 break;
             }
             Err(error) => {
-                tracing::warn!(%error, "a snapshot cannot be used, and is passed over");
+                tracing::warn!(%error, "a snapshot cannot be used and is skipped");
                 passed_over.push(kept.path);
                 why = Some(error);
             }
@@ -81,7 +81,7 @@ pub fn recover(
     let mut apply = |time_ms, records: &[_]| state.replay(time_ms, records);
     let opened = Segments::open_reaching(lock.clone(), segment_bytes, from, witness, &mut apply, progress);
     let journal = opened.map_err(|error| match (error, why) {
-        // Where no snapshot can be read, that is what is wrong: by itself the journal may be without its beginning.
+        // If no snapshot can be read, that is the error to report: the journal alone may lack its beginning.
         (JournalError::MissingSegment { expected, .. }, Some(why)) if expected == from.next() => EngineError::Snapshot(why),
         (error, _) => EngineError::Recovery(error),
     })?;
@@ -94,9 +94,9 @@ pub fn recover(
     Ok(Recovered { state, journal, snapshot, unverified, passed_over })
 }
 
-/// Reads the ids of executed requests from all of the journal that is kept, so that no others are refused as forgotten. Requests whose records were
-/// dropped have ids of times up to which the first record allows them. `goes_on` is called after each read with the
-/// time at which that read began, and decides whether to continue; if it returns false, the state is unfinished.
+/// Reads the ids of executed requests from the whole retained journal, so that no other ids are refused as forgotten. The first
+/// record limits the times of ids whose records were dropped. `goes_on` is called after each read with the time at which that
+/// read began, and decides whether to continue; if it returns false, the state is unfinished.
 ///
 /// # Errors
 /// When the journal cannot be read, or a batch is damaged. Then the state is as it was.
@@ -130,7 +130,7 @@ fn read_executed(
             let damaged = |cause| JournalError::Damaged { path: "the journal".into(), position: next, cause };
             let batch = Batch::parse(&bytes).map_err(damaged)?;
             if batch.first > state.position() {
-                // The state is yet to remember what came later.
+                // The state ends before these batches.
                 return Ok(());
             }
             if std::mem::take(&mut is_first) {
@@ -155,7 +155,8 @@ fn read_executed(
     Ok(())
 }
 
-/// Whether a state refuses a longer range of ids as unknown, because of a snapshot of version 1, than the state of a snapshot that is kept.
+/// Whether a state refuses a longer range of unknown ids, because of a snapshot of version 1, than the state of a retained
+/// snapshot.
 pub(crate) fn states_less_than_kept(disk: &dyn Disk, dir: &Path, state: &State) -> bool {
     let unknown_before_ms = state.requests.unknown_before_ms();
     if unknown_before_ms <= 1 {
@@ -168,7 +169,7 @@ pub(crate) fn states_less_than_kept(disk: &dyn Disk, dir: &Path, state: &State) 
     snapshot::list(disk, dir).is_ok_and(|kept| kept.iter().any(is_less))
 }
 
-/// Opens a snapshot, with its state. A large one is verified only if an earlier start on it had a bad end.
+/// Opens a snapshot with its state. A large one is verified only if an earlier start on it ended badly.
 fn open(
     disk: &Arc<dyn Disk>,
     kept: &snapshot::Kept,

@@ -87,8 +87,8 @@ impl Verifier {
     }
 }
 
-/// Verifies the snapshot that an engine started on, for as long as it is to go on. Says whether it is known to be whole. Damage is on record
-/// beside the snapshot before it is returned, so that no start uses the snapshot again.
+/// Verifies the snapshot that an engine started on while `goes_on` returns true. Returns whether it is known to be intact.
+/// Damage is recorded beside the snapshot before it is returned, so that no start uses the snapshot again.
 fn verify(snapshot: &Snapshot, mut begun: UnverifiedUse, goes_on: &dyn Fn() -> bool) -> Result<bool, Damage> {
     match snapshot.verify_while(goes_on) {
         Ok(is_whole) => {

@@ -184,7 +184,7 @@ pub struct Run<'a> {
     steps: Vec<Step>,
 }
 
-/// Runs a configuration against an engine, and audits it. `stop`, once true, ends the sending early; the audit follows all the same.
+/// Runs a configuration against an engine, and audits it. `stop`, once true, ends the sending early; the audit follows anyway.
 ///
 /// # Errors
 /// When it cannot be prepared, or a connection cannot be restored.

@@ -82,7 +82,7 @@ mod tests {
     #[tokio::test]
     async fn a_watch_has_a_sample_of_its_end() {
         let samples = Watch::start(Duration::from_secs(60)).end();
-        // Where there is no /proc there is none.
+        // Without /proc there is no figure.
         assert_eq!(samples.is_empty(), resident_bytes().is_none());
         assert!(samples.iter().all(|sample| sample.bytes > 1 << 20), "{samples:?}");
     }

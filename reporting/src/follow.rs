@@ -1,8 +1,8 @@
-//! Following the journal: the tail, applied as it arrives.
+//! Follows the journal: applies the tail as it arrives.
 //!
-//! A task takes batches off the tail, at most so many bytes ahead; a separate thread applies all those received meanwhile in one
-//! transaction, and then reports its position, which readers already see. The task reconnects for as long as it takes. It halts only
-//! where a person has to decide: if the journal is a different one, or no longer goes back far enough.
+//! A task receives batches from the tail, up to a limit in bytes; a separate thread applies all batches received meanwhile in
+//! one transaction, and then reports its position, which readers already see. The task reconnects for as long as necessary. It
+//! halts only if a person has to decide: if the journal is a different one, or no longer reaches back far enough.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,15 +18,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use crate::read_model::{ReadModel, ReadModelError};
 use crate::standing::{Following, Standing};
 
-/// How many records a transaction holds at most, or up to one batch more: those received while the last one was written, when the read model
-/// is behind.
+/// The maximum number of records in a transaction, exceeded by at most one batch. If the read model is behind, a transaction
+/// contains everything received while the previous one was written.
 pub const RECORDS_AT_ONCE: usize = 1 << 17;
 
-/// How many KiB of batches wait to be applied at most. A batch larger than that waits alone.
+/// The maximum size of batches waiting to be applied, in KiB. A larger batch waits alone.
 const WAITING_KIB: u32 = 64 << 10;
 
-/// From how many records on a transaction is followed by a pause, and how long after its beginning the next one may begin. What changes all
-/// over the file is written once for so long, and the disk is left to the engine that may share it; the lag stays under a second.
+/// A transaction with at least this many records is followed by a pause: the next one starts no sooner than this long after its
+/// start. Pages all over the file are then written less often, and the disk is left to an engine that may share it; the lag
+/// stays under a second.
 const PAUSE: (usize, Duration) = (1 << 10, Duration::from_millis(300));
 
 /// Why a follower halts.
@@ -35,13 +36,13 @@ pub enum FollowError {
     /// The read model refuses a batch.
     #[error("the read model")]
     ReadModel(#[from] ReadModelError),
-    /// The engine compares codes in a form that this program does not know.
+    /// This program does not know the form in which the engine compares codes.
     #[error("the engine is of another version")]
     CodeForm(#[source] UnknownForm),
-    /// The tail cannot go on from where the read model is.
-    #[error("the read model cannot go on from where it is")]
+    /// The tail cannot continue where the read model ends.
+    #[error("the read model cannot continue from its position")]
     Tail(#[source] TailError),
-    /// The journal ends before what the read model has.
+    /// The journal ends before the read model.
     #[error(
         "the journal ends at position {journal}, and the read model is at {applied}: the engine was restored to an earlier state; \
          rebuild the read model"
@@ -64,7 +65,7 @@ impl From<FollowerError> for FollowError {
     }
 }
 
-/// A batch on its way to the read model, with the room that it takes.
+/// A batch on its way to the read model, with the permit for its bytes.
 struct Waiting {
     bytes: Vec<u8>,
     room: OwnedSemaphorePermit,
@@ -97,7 +98,7 @@ pub async fn follow(
     ended
 }
 
-/// Takes batches off the tail. Ends when the applier has, or with an error that a person has to resolve.
+/// Receives batches from the tail. Ends when the applier has ended, or with an error that a person has to resolve.
 async fn take(
     mut follower: Follower,
     send: &mpsc::UnboundedSender<Waiting>,
@@ -116,7 +117,7 @@ async fn take(
                 let kib = u32::try_from(bytes.len() >> 10).unwrap_or(u32::MAX).clamp(1, WAITING_KIB);
                 let room = room.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed");
                 if send.send(Waiting { bytes, room }).is_err() {
-                    // Why the applier has ended is what its thread returns.
+                    // The applier's thread returns the reason.
                     return Ok(());
                 }
             }
@@ -124,7 +125,7 @@ async fn take(
     }
 }
 
-/// The thread that applies.
+/// The thread that applies batches.
 struct Applier {
     thread: JoinHandle<Result<(), ReadModelError>>,
 }
@@ -149,7 +150,7 @@ impl Applier {
                     standing.changed = changed.unwrap_or(standing.changed);
                 });
                 drop((batches, rooms));
-                // One that was full is behind, and goes on.
+                // A full transaction means that the read model is behind: no pause.
                 if (PAUSE.0..RECORDS_AT_ONCE).contains(&records) {
                     std::thread::sleep(PAUSE.1.saturating_sub(began.elapsed()));
                 }

@@ -117,13 +117,13 @@ pub fn list(view: &View<'_>, filter: &RefusalFilter, before: Before, sees: &dyn 
     let form = code_form(view.connection)?;
     let code = match filter.code.as_deref().map(|code| form.normalise(code)) {
         Some(Ok(code)) => Some(code.as_str().to_owned()),
-        // What cannot be a code was never compared with any.
+        // An input that cannot be a code was never compared with any.
         Some(Err(_)) => return Ok(none()),
         None => None,
     };
     let campaign = filter.campaign.map(|campaign| campaign.0);
     let (which, bound) = match (filter.client, &code, campaign) {
-        // A client has few, in all time; of a code there may be many, as of one that everybody tries.
+        // A client has few refusals; a code may have many, if everybody tries it.
         (Some(client), _, _) => (OF_CLIENT, vec![Client(client).into()]),
         (None, Some(code), _) => (OF_CODE, vec![Value::Text(code.clone())]),
         (None, None, Some(campaign)) => (OF_CAMPAIGN, vec![Value::Integer(campaign.into())]),
@@ -133,7 +133,7 @@ pub fn list(view: &View<'_>, filter: &RefusalFilter, before: Before, sees: &dyn 
     let bound = [Value::Integer(before.bound())].into_iter().chain(bound);
     let rows = statement.query_map(params_from_iter(bound), |row| {
         let position = shown::whole(row, 0)?;
-        // Before it is built: most of a page that is looked at may not be for the caller.
+        // Checked before the refusal is built, because most rows examined may be hidden from the caller.
         let is_seen = sees(row.get_ref(2)?.as_str()?);
         let of_code = code.is_none() || row.get::<_, Option<String>>(10)? == code;
         let of_campaign = campaign.is_none() || row.get::<_, Option<u32>>(11)? == campaign;

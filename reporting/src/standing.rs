@@ -11,7 +11,7 @@ pub struct Standing {
     pub applied: Position,
     /// The time of its batch, in milliseconds since 1970.
     pub applied_ms: u64,
-    /// The newest of these records that is not only about the positions of journal readers.
+    /// The newest of these records that does not only move journal readers.
     pub changed: Position,
     /// The engine's newest durable record, as last reported.
     pub newest: Option<Newest>,

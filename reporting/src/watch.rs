@@ -1,5 +1,5 @@
-//! Watches the engine beside the tail: reads the end of its journal, so that the lag is known, and reports the read model's position,
-//! so that the engine keeps the journal after it.
+//! Watches the engine beside the tail: reads the end of its journal, so that the lag is known, and reports the read model's
+//! position, so that the engine retains the journal after it.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::read_model::log_of;
 use crate::standing::{Newest, Standing};
 
-/// Reads the end of the engine's journal for as long as the status is watched, and reports the read model's position under the name of a
+/// Reads the end of the engine's journal while the status is watched, and reports the read model's position under the name of a
 /// reader. Failures are retried: the tail shows whether the engine is reachable.
 pub(crate) async fn watch_engine(dial: Dial, file: PathBuf, reader: Option<String>, standing: watch::Sender<Standing>) {
     let mut engine = EngineWatch::new(dial, reader);
@@ -24,7 +24,7 @@ pub(crate) async fn watch_engine(dial: Dial, file: PathBuf, reader: Option<Strin
     }
 }
 
-/// Takes one status, and reports the read model's position to the engine when that is due.
+/// Handles one status, and reports the read model's position to the engine when due.
 async fn watch_once(engine: &mut EngineWatch, file: &Path, standing: &watch::Sender<Standing>) -> Result<(), ClientError> {
     let status = engine.next().await?;
     let newest = Newest { position: status.journal.durable, now_ms: status.now_ms, requests_ms: status.requests_ms };
@@ -53,17 +53,17 @@ async fn watch_once(engine: &mut EngineWatch, file: &Path, standing: &watch::Sen
 struct Flushed(Position);
 
 impl Flushed {
-    /// Flushes a read model that is at a position. A transaction is in the write-ahead log when it is committed, but is not
-    /// flushed; what was brought into the file is flushed before it is taken off the log.
+    /// Flushes a read model that is at a position. A committed transaction is in the write-ahead log, not necessarily flushed;
+    /// a checkpoint flushes what it copied into the file before it is removed from the log.
     fn new(file: &Path, applied: Position) -> io::Result<Flushed> {
-        // The file itself is not opened: closing it again would release SQLite's locks, which are on the file and not on the log.
+        // The file itself is not opened: closing it would release SQLite's locks, which are on the file and not on the log.
         match File::open(log_of(file)) {
             Ok(log) => log.sync_data()?,
-            // All of it was brought into the file.
+            // Everything was checkpointed into the file.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        // The log may be new in the folder.
+        // The log may be a new file in the folder.
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(Flushed(applied))

@@ -9,9 +9,11 @@ use crate::print;
 use crate::reach::Reach;
 
 /// Show what redeeming codes would return, without any effect
+///
+/// Exits with 0 if all codes can be redeemed, and otherwise with 1.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// The codes
+    /// Codes; letter case is ignored
     #[arg(required = true)]
     codes: Vec<String>,
     /// Number of the club where they would be redeemed [default: any]

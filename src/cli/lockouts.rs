@@ -18,7 +18,9 @@ pub(crate) struct Lockouts {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the current lockouts: id, end, causing credential, and whether it holds elsewhere
+    /// List the current lockouts
+    ///
+    /// Prints the id and the end of each lockout, the credential that caused it, and whether it also holds at other credentials.
     List {
         /// Only this kind: credential, client or network
         #[arg(long)]

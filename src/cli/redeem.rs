@@ -9,6 +9,8 @@ use crate::exit::Exit;
 use crate::reach::{Reach, RequestArgs};
 
 /// Redeem a code for a client at a club
+///
+/// Credits the campaign's bonus to the client. Exits with 0 if the bonus was credited, and with 1 if the code was refused.
 #[derive(Debug, Args)]
 pub(crate) struct Redeem {
     /// Code, as it was typed

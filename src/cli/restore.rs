@@ -17,7 +17,7 @@ use crate::progress::Progress;
 
 /// Create a data folder from a backup, in full or up to a point
 ///
-/// The point is a position or a time. Everything after it is discarded. A client that retries a discarded request has it executed again.
+/// The point is a position or a time. Everything after it is discarded. If a caller retries a discarded request, the engine executes it again.
 ///
 /// If the position is inside a batch, the batch is rewritten up to that record. From there on the hash chain of the restored
 /// journal differs from the backup's, so start a new backup in another folder.

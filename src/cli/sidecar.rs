@@ -30,8 +30,8 @@ pub(crate) const LISTEN: &str = "127.0.0.1:4680";
 
 /// Run the reporting sidecar: figures and exports over HTTP
 ///
-/// It runs until SIGINT or SIGTERM. It tails the engine's journal with a reporter's token and stores it in a folder of its own, in SQLite tables that other tools
-/// can read meanwhile. The engine does not need it: you can stop it and delete its folder at any time.
+/// Runs until SIGINT or SIGTERM. Follows the engine's journal with a reporter's token, and maintains SQLite tables in a folder of
+/// its own, which other tools can read at the same time. The engine does not need it: you can stop it and delete its folder at any time.
 #[derive(Debug, Args)]
 pub(crate) struct SidecarCommand {
     /// Folder of the sidecar [default: `reporting` in the data folder]

@@ -18,7 +18,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// The pause after a refused report: a refusal is a record as well, and only an operator can change the answer.
 const REPORT_AGAIN: Duration = Duration::from_secs(600);
 
-/// Reads the engine's status twice a second, and reports the position of a reader where one is registered.
+/// Reads the engine's status twice a second, and reports the position of a reader, if one is registered.
 pub struct EngineWatch {
     dial: Dial,
     reader: Option<RegisteredReader>,

@@ -120,8 +120,8 @@ impl Segments {
         Ok(Segments { disk, dir, catalogue, live, path, bytes, segment_bytes, end, failed: false, _lock: lock })
     }
 
-    /// Begins an empty journal that continues a chain that ended elsewhere: one that is restored or copied, and whose first segments were
-    /// dropped. A segment that an earlier run was making when it was cut short is removed.
+    /// Starts an empty journal that continues a chain that ended elsewhere: a restored or copied journal whose first segments
+    /// were dropped. Removes an unfinished segment of an earlier, interrupted run.
     ///
     /// # Errors
     /// If a journal exists, or none can be created.
@@ -277,7 +277,6 @@ impl Journal for Segments {
     }
 }
 
-/// Creates the journal's folder if it does not exist, and takes its lock.
 /// The lock of a journal: no other process has it open. It is released when all clones are dropped.
 #[derive(Debug, Clone)]
 pub struct JournalLock {

@@ -484,7 +484,7 @@ impl Taking {
     }
 }
 
-/// The first position of a journal's oldest segment; none where there is no segment.
+/// The first position of a journal's oldest segment; none if there is no segment.
 fn first_segment(disk: &dyn Disk, dir: &Path) -> Result<Option<Position>, BackupError> {
     let entries = match disk.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -494,9 +494,9 @@ fn first_segment(disk: &dyn Disk, dir: &Path) -> Result<Option<Position>, Backup
     Ok(entries.iter().filter_map(|entry| first(&entry.name)).min())
 }
 
-/// Copies a snapshot into a folder under another name, looks it through, and gives it its name there. `None` where it is gone or not good:
-/// a snapshot only saves time. Nothing is left of a copy that was not finished, and none is begun where there is no room for it beside what a
-/// journal needs.
+/// Copies a snapshot into a folder under a temporary name, checks it, and renames it. `None` if it is missing or invalid: a
+/// snapshot only saves time. An unfinished copy is removed, and none is started unless there is room for it beside the
+/// journal's reserve.
 fn copy_snapshot(
     disk: &dyn Disk,
     snapshot: &Kept,

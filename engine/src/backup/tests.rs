@@ -5,7 +5,7 @@ use crate::snapshot::Pace;
 use scrip_core::state::State;
 use scrip_journal::disk::double::Double;
 
-/// A snapshot that cannot be read is passed over like a damaged one, and nothing is left of its copy.
+/// A snapshot that cannot be read is skipped like a damaged one, and its copy is removed.
 #[test]
 fn an_unreadable_snapshot_is_not_copied_and_does_not_fail_the_backup() {
     let disk = Double::default();

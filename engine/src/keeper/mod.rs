@@ -211,13 +211,13 @@ fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
     words.unwrap_or("no words").to_owned()
 }
 
-/// How much the journal has grown.
+/// The growth of the journal.
 struct Growth {
-    /// After how many bytes a snapshot is due; 0 for never.
+    /// The number of bytes after which a snapshot is due; 0 for never.
     every: u64,
     /// The journal's bytes when counting began.
     from: u64,
-    /// What was durable at the last look.
+    /// The durable position at the last check.
     seen: Position,
 }
 
@@ -231,7 +231,7 @@ impl Growth {
         Growth { every, from: u64::try_from(from).expect("a part of a u64"), seen: Position(0) }
     }
 
-    /// Whether a snapshot is due. The files are looked at only if something was written since the last look.
+    /// Whether a snapshot is due. Looks at the files only if something was written since the last check.
     fn is_due(&mut self, reader: &dyn JournalReader, durable: Position) -> bool {
         if self.seen == durable {
             return false;
@@ -240,7 +240,7 @@ impl Growth {
         reader.bytes().saturating_sub(self.from) >= self.every
     }
 
-    /// Counts from a journal of so many bytes.
+    /// Starts counting from a journal of that size.
     fn begins(&mut self, bytes: u64) {
         self.from = bytes;
     }

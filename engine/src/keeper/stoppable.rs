@@ -1,4 +1,4 @@
-//! A disk whose writes end when the keeper is to stop, so that a large snapshot is given up in the middle.
+//! A disk whose writes fail once the snapshotter must stop, so that a large snapshot is abandoned in the middle.
 
 use std::fmt::Debug;
 use std::fs::TryLockError;
@@ -11,7 +11,7 @@ use redb::StorageBackend;
 
 use scrip_journal::disk::{Access, Disk, DiskFile, Entry, ReadableFile, Space};
 
-/// Is set once its other end is dropped. Nothing is ever sent.
+/// Set once its other end is dropped. Nothing is ever sent.
 #[derive(Debug, Clone)]
 pub(super) struct Stopping(pub(super) Receiver<()>);
 
@@ -21,7 +21,7 @@ impl Stopping {
     }
 }
 
-/// Another disk, until it is to stop; then nothing more is written, made durable or renamed.
+/// A disk that refuses to write, flush or rename anything once the snapshotter must stop.
 #[derive(Debug)]
 pub(super) struct Stoppable {
     pub(super) disk: Arc<dyn Disk>,

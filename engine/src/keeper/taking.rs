@@ -1,10 +1,10 @@
 //! Takes a snapshot from the newest undamaged one and the journal since, then drops what is no longer needed.
 //!
-//! The previous snapshot is read whole and checked first: damage would otherwise be copied, under a hash that matches it.
+//! The previous snapshot is first read in full and checked: otherwise its damage would be copied under a new, valid hash.
 //! The journal is read a little at a time, each batch checked against the chain, and applied as a restart does.
 //!
-//! A snapshot of version 1 does not state which request ids were forgotten. A state that begins with one reads them from the journal, and
-//! the journal is kept for as long as such a snapshot is.
+//! A snapshot of version 1 does not state which request ids were forgotten. A state that starts from one reads them from the
+//! journal, and the journal is retained for as long as such a snapshot is.
 //!
 //! The order, if nothing fails: the snapshot becomes durable, then older ones are removed, and only then, with `journal = "needed"`,
 //! segments of the journal that both snapshots and every reader have passed.
@@ -31,13 +31,13 @@ use scrip_journal::{JournalError, JournalReader};
 /// How many bytes of batches are read and applied at once: a few milliseconds' worth.
 const BYTES_PER_READ: usize = 1 << 20;
 
-/// What is needed to take a snapshot.
+/// Everything needed to take a snapshot.
 pub(super) struct Taking {
     pub(super) disk: Arc<dyn Disk>,
     /// The folder of snapshots.
     pub(super) dir: PathBuf,
     pub(super) reader: Arc<dyn JournalReader>,
-    /// The journal's readers, which need what they have not read.
+    /// The registered readers; retention keeps what they have not read.
     pub(super) registry: Arc<dyn ReaderRegistry>,
     /// The position up to which the journal is durable.
     pub(super) durable: watch::Receiver<Position>,
@@ -58,26 +58,26 @@ pub(super) enum TakeError {
     Registry(#[from] RegistryError),
     #[error("the batch of the journal after position {after}: {cause}")]
     Batch { after: Position, cause: BatchError },
-    #[error("the journal does not hold position {0}, which is said to be durable")]
+    #[error("durable position {0} is missing from the journal")]
     Missing(Position),
-    #[error("the journal is kept from position {first} on, and no snapshot that can be read reaches up to it")]
+    #[error("the journal begins at position {first}, and no readable snapshot reaches it")]
     NoBeginning { first: Position },
-    #[error("reading what there is failed: {0}")]
+    #[error("the snapshotter panicked: {0}")]
     Panicked(String),
 }
 
-/// What a snapshot begins with.
+/// The state that a snapshot starts from.
 struct Beginning {
     state: State,
     end: ChainEnd,
-    /// The snapshot that it is from; none if it is the beginning of the journal.
+    /// The snapshot that it was loaded from; none if it is the start of the journal.
     of: Option<PathBuf>,
     /// Newer snapshots, which cannot be used.
     passed_over: PassedOver,
 }
 
 impl Taking {
-    /// Takes a snapshot up to a durable position, and returns where it ends; none if there is one already.
+    /// Takes a snapshot up to a durable position, and returns its end; none if one exists there already.
     pub(super) fn take(&self, up_to: Position) -> Result<Option<(SnapshotTaken, ChainEnd)>, TakeError> {
         let Beginning { mut state, mut end, of, mut passed_over } = self.beginning()?;
         if end.position >= up_to {
@@ -89,7 +89,7 @@ impl Taking {
         let disk = Stoppable { disk: self.disk.clone(), stopping: self.stopping.clone() };
         let mut written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
         if let Err(SnapshotError::NoRoom { bytes, .. }) = written {
-            // It is larger than the one that it begins with.
+            // It is larger than the one that it starts from.
             let is_removed = self.remove_damaged(&mut passed_over)? | self.remove_unreadable(&mut passed_over)?;
             if is_removed | self.make_room(of.as_deref(), &mut passed_over, bytes)? {
                 written = snapshot::write(&disk, &self.dir, &state, end, Pace::Gentle, &mut |_, _| {});
@@ -104,15 +104,15 @@ impl Taking {
             Retention::Needed => match self.drop_passed(&state, of) {
                 Ok(0) => {}
                 Ok(segments) => {
-                    tracing::info!(segments, first = %self.reader.first(), "what everybody has passed of the journal was dropped")
+                    tracing::info!(segments, first = %self.reader.first(), "segments of the journal were dropped that nobody needs")
                 }
-                Err(error) => tracing::error!(%error, "nothing of the journal was dropped"),
+                Err(error) => tracing::error!(%error, "no segment of the journal was dropped"),
             },
         }
         Ok(Some((SnapshotTaken { position, bytes, codes, milliseconds: 0 }, end)))
     }
 
-    /// The newest undamaged snapshot, or the beginning of the journal.
+    /// The newest undamaged snapshot, or the start of the journal.
     fn beginning(&self) -> Result<Beginning, TakeError> {
         let mut passed_over = PassedOver::default();
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
@@ -120,7 +120,7 @@ impl Taking {
             match self.whole(&path).and_then(|snapshot| Ok((snapshot.state()?, snapshot.header().end))) {
                 Ok((state, end)) => return self.joined(Beginning { state, end, of: Some(path), passed_over }),
                 Err(error) => {
-                    tracing::error!(%error, "a snapshot cannot be used, and is passed over");
+                    tracing::error!(%error, "a snapshot cannot be used and is skipped");
                     passed_over.push(path, &error);
                 }
             }
@@ -131,15 +131,16 @@ impl Taking {
         self.joined(Beginning { state: State::default(), end: ChainEnd::default(), of: None, passed_over })
     }
 
-    /// Checks that there is room for another snapshot of at least `bytes`, or like the one that this one begins with. Without room,
-    /// damaged ones are removed, then those that the disk cannot read, and then, if that makes enough room, older ones. The one that this
-    /// one begins with was just verified, and the journal since then is kept, so nothing is lost with an unreadable one. With `journal = "needed"` only a new snapshot lets segments go, and without one the journal would fill the disk. Returns whether
-    /// any was removed.
+    /// Checks that there is room for another snapshot of at least `bytes`, or as large as the one it starts from. If there is
+    /// none, removes damaged snapshots, then those that the disk cannot read, and then older ones if that makes enough room.
+    /// The snapshot that it starts from was just verified, and the journal since then is retained, so removing an unreadable
+    /// one loses nothing. With `journal = "needed"` segments are dropped only after a new snapshot, and without one the journal
+    /// would fill the disk. Returns whether any was removed.
     fn make_room(&self, of: Option<&Path>, passed_over: &mut PassedOver, bytes: u64) -> Result<bool, TakeError> {
         snapshot::remove_unfinished(self.disk.as_ref(), &self.dir)?;
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
         let base = kept.iter().find(|kept| Some(kept.path.as_path()) == of);
-        // If it begins with the journal, a damaged or unreadable one shows about how many bytes it takes.
+        // If it starts from the journal alone, the size of a damaged or unreadable one is an estimate.
         let PassedOver { damaged, unreadable, .. } = &*passed_over;
         let like = base.or_else(|| kept.iter().find(|kept| damaged.contains(&kept.path) || unreadable.contains(&kept.path)));
         let Some(bytes) = like.map(|like| like.bytes.max(bytes)) else { return Ok(false) };
@@ -185,7 +186,7 @@ impl Taking {
         Ok(are_any)
     }
 
-    /// A beginning, if the journal goes on where it ends.
+    /// A possible start, if the journal continues where it ends.
     fn joined(&self, beginning: Beginning) -> Result<Beginning, TakeError> {
         let first = self.reader.first();
         if first > beginning.end.next() { Err(TakeError::NoBeginning { first }) } else { Ok(beginning) }
@@ -197,8 +198,8 @@ impl Taking {
         Ok(snapshot)
     }
 
-    /// Replaces the forgotten range of a snapshot of version 1 by the ids that the journal has, whatever the clock shows now: it may be
-    /// ahead and be set right later, when the journal has been dropped.
+    /// Replaces the forgotten range of a version 1 snapshot with the ids in the journal, whatever the clock shows now: it may
+    /// be ahead and be corrected later, when the journal has been dropped.
     fn find_executed(&self, state: &mut State) -> Result<(), TakeError> {
         // A range that ends at 1 has been replaced already.
         if state.requests.unknown_before_ms() <= 1 {
@@ -210,12 +211,12 @@ impl Taking {
             rested.is_ok()
         });
         if let Err(error) = found {
-            tracing::error!(%error, "the journal does not give the ids of executed requests; those of the first version stay refused");
+            tracing::error!(%error, "the ids of executed requests cannot be read from the journal; those of version 1 stay refused");
         }
         rested
     }
 
-    /// Applies the journal up to a durable position, where a batch ends.
+    /// Applies the journal up to a durable position at which a batch ends.
     fn replay(&self, state: &mut State, end: &mut ChainEnd, up_to: Position) -> Result<(), TakeError> {
         while end.position < up_to {
             let began = Instant::now();
@@ -240,8 +241,8 @@ impl Taking {
         Ok(())
     }
 
-    /// Rests for as long as it has worked, so that the engine has at least half of what both use: memory, the disk, a processor that others
-    /// keep busy.
+    /// Pauses for as long as it has worked, so that the engine gets at least half of the memory bandwidth, the disk and a busy
+    /// processor.
     fn rest(&self, began: Instant) -> Result<(), TakeError> {
         match self.stopping.0.recv_timeout(began.elapsed()) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
@@ -249,42 +250,44 @@ impl Taking {
         }
     }
 
-    /// Drops the segments that every kept snapshot and every reader have passed. Returns how many. Nothing, where there is one snapshot
-    /// only. `state` is that of the newest snapshot; the one at `verified` was read whole already.
+    /// Drops the segments that every retained snapshot and every reader have passed, and returns their number. Drops nothing if
+    /// there is only one snapshot. `state` is the state of the newest snapshot; the snapshot at `verified` was already read in
+    /// full.
     fn drop_passed(&self, state: &State, verified: Option<PathBuf>) -> Result<usize, TakeError> {
         let kept = snapshot::list(self.disk.as_ref(), &self.dir)?;
         if kept.len() < GENERATIONS {
             return Ok(0);
         }
         for Kept { path, .. } in &kept {
-            // What is dropped is gone: what is to stand in for it is read again first.
+            // Dropped records cannot be recovered, so the snapshots that replace them are read again first.
             let snapshot = match Some(path) == verified.as_ref() {
                 true => Snapshot::open(self.disk.as_ref(), path)?,
                 false => self.whole(path)?,
             };
-            // A start on a snapshot that states less of the forgotten ids than this state needs the records that this state was made from.
+            // A start on a snapshot that lists fewer forgotten ids than this state needs the records from which this state was
+            // made.
             let unknown_before_ms = snapshot.forgotten()?.map_or(u64::MAX, |forgotten| forgotten.unknown_before_ms());
             if unknown_before_ms > state.requests.unknown_before_ms() {
                 return Ok(0);
             }
         }
         let Some(snapshots) = kept.iter().map(|kept| kept.position).min() else { return Ok(0) };
-        // What a duplicate request is answered from stays as long as its id is remembered.
+        // The record of a reply too long for memory is retained for as long as its request id is remembered.
         let replies = state.requests.first_stored().map(|first| Position(first.0.saturating_sub(1)));
         let first = self.reader.first_behind(replies.map_or(snapshots, |replies| replies.min(snapshots)));
         if first <= self.reader.first() {
             return Ok(0);
         }
-        // In this order: a reader that is accepted from here on needs nothing of what goes, and the list has all the others.
+        // In this order: a reader accepted from here on needs none of the dropped records, and the list contains all others.
         let _closed = Closed(self.registry.as_ref());
         let readers = self.registry.close_before(first, &|| self.stopping.is_set())?;
-        // Not more than the registry was closed for, although more may have been sealed meanwhile.
+        // No more than the registry was closed for, although more segments may have been sealed meanwhile.
         let passed = readers.into_iter().fold(Position(first.0 - 1), Position::min);
         Ok(self.reader.drop_through(passed)?)
     }
 }
 
-/// A registry that is closed, or about to be; it is opened whatever becomes of the dropping.
+/// A registry that is closed or about to be. Dropping this opens it, whatever the outcome.
 struct Closed<'a>(&'a dyn ReaderRegistry);
 
 impl Drop for Closed<'_> {

@@ -1,6 +1,6 @@
-//! What the snapshotter does to a folder while something else writes the journal.
+//! How the snapshotter changes a folder while the journal is being written.
 //!
-//! Every batch of these journals is a segment of its own, so that tests can check to the record what is dropped.
+//! In these journals every batch is a segment of its own, so that tests can check exactly which records are dropped.
 
 mod full_disk;
 mod unreadable;
@@ -37,12 +37,12 @@ struct Bench {
     runtime: tokio::runtime::Runtime,
 }
 
-/// The registry of an engine: the readers in its state, and what happens during a query.
+/// The registry of an engine: the readers in its state, and an event during the query.
 #[derive(Default)]
 struct Registered {
     readers: Mutex<std::collections::BTreeMap<String, Position>>,
     closed_before: Mutex<Vec<Position>>,
-    /// Registered by a request that is decided after the registry was closed and before it answers: it is in the list.
+    /// Registered by a request that is decided after the registry was closed and before it replies: it is in the list.
     meanwhile: Mutex<Vec<(String, Position)>>,
     fails: AtomicBool,
 }
@@ -91,7 +91,7 @@ impl Bench {
         self.keeper_on(Arc::new(OsDisk), retention, 0)
     }
 
-    /// Writes a batch of records, and says that it is durable. Returns where it ends.
+    /// Writes a batch of records and marks it durable. Returns its end.
     fn append(&mut self, records: Vec<Record>) -> Position {
         let mut batch = BatchBuilder::new(START_MS + self.journal.end().position.0);
         records.iter().for_each(|record| batch.push(record));
@@ -142,7 +142,7 @@ impl Bench {
         self.listed().iter().map(|kept| kept.position.0).collect()
     }
 
-    /// Checks that the newest snapshot is whole, and is what the journal has made up to there (Z10).
+    /// Checks that the newest snapshot is intact and contains the state of the journal up to its position (Z10).
     fn compare_newest(&self, whole_journal: bool) {
         let newest = self.listed().remove(0);
         let snapshot = Snapshot::open(&OsDisk, &newest.path).expect("it was just written");
@@ -174,7 +174,7 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Z10: a snapshot holds what the journal has made, whatever the one before it was; two are kept; where nothing is new, none is taken.
+/// Z10: a snapshot equals the state of the journal, whatever it started from; two are kept; without new records none is taken.
 #[test]
 fn each_snapshot_is_what_the_journal_has_made_and_two_are_kept() {
     let mut bench = Bench::new();
@@ -195,7 +195,7 @@ fn each_snapshot_is_what_the_journal_has_made_and_two_are_kept() {
     keeper.stop();
 }
 
-/// What the outcome says of a snapshot is what is there.
+/// The reported outcome matches the file.
 #[test]
 fn the_answer_says_what_was_written() {
     let mut bench = Bench::new();
@@ -205,7 +205,7 @@ fn the_answer_says_what_was_written() {
     let kept = bench.listed().remove(0);
     assert_eq!((taken.position, taken.bytes, taken.codes), (end, kept.bytes, 0));
     assert_eq!(kept.bytes, fs::metadata(&kept.path).expect("it is there").len());
-    // Another one begins with what it finds, and needs nobody to tell it.
+    // Another snapshotter starts from the files alone.
     keeper.stop();
     bench.clients(2);
     let keeper = bench.keeper(Retention::All);
@@ -214,7 +214,7 @@ fn the_answer_says_what_was_written() {
     keeper.stop();
 }
 
-/// It is taken when the journal has grown by so much, and counts from there again.
+/// A snapshot is taken when the journal has grown by the configured size, and the count then starts again.
 #[test]
 fn it_is_taken_by_itself_when_the_journal_has_grown() {
     let mut bench = Bench::new();
@@ -231,7 +231,7 @@ fn it_is_taken_by_itself_when_the_journal_has_grown() {
     bench.compare_newest(true);
 }
 
-/// How much came after a snapshot is not written down, and is taken to be its share of the journal.
+/// The bytes written after a snapshot are not recorded; they are estimated as a share of the journal.
 #[test]
 fn growth_is_counted_from_the_newest_snapshot() {
     let mut bench = Bench::new();
@@ -248,7 +248,7 @@ fn growth_is_counted_from_the_newest_snapshot() {
     assert!(!growth.is_due(bench.journal.reader().as_ref(), bench.journal.end().position));
 }
 
-/// Only what both snapshots and every reader have passed is dropped, and with one snapshot nothing is.
+/// Only records that both snapshots and every reader have passed are dropped; with a single snapshot none are.
 #[test]
 fn what_everybody_has_passed_is_dropped_and_nothing_else() {
     let mut bench = Bench::new();
@@ -262,7 +262,7 @@ fn what_everybody_has_passed_is_dropped_and_nothing_else() {
     assert_eq!(first_kept(&bench), one + 1);
     bench.compare_newest(false);
 
-    // A reader behind the snapshots holds the rest; and so does one that has read nothing of what there is.
+    // A reader behind the snapshots retains the rest, and so does one that has read nothing.
     bench.reader("slow", Position(one + 2));
     bench.reader("fast", Position(two));
     bench.clients(4);
@@ -274,7 +274,7 @@ fn what_everybody_has_passed_is_dropped_and_nothing_else() {
     bench.taken(&keeper);
     assert_eq!(first_kept(&bench), two + 1);
 
-    // Without readers it is the older of the snapshots that holds it.
+    // Without readers, the older snapshot determines what is retained.
     for name in ["slow", "fast"] {
         bench.registry.readers.lock().remove(name);
         let record = ReaderForgotten { stamp: bench.stamp(), name: name.to_owned() };
@@ -310,7 +310,7 @@ fn what_a_remembered_reply_is_made_from_is_not_dropped() {
     bench.clients(1);
     bench.taken(&keeper);
     assert_eq!(first_kept(&bench), long);
-    // A position is a millisecond here: after ten the request is forgotten.
+    // In this test a position is a millisecond: after ten, the request is forgotten.
     bench.clients(20);
     bench.taken(&keeper);
     assert!(first_kept(&bench) > long);
@@ -337,7 +337,7 @@ fn a_reader_that_is_accepted_during_the_dropping_keeps_what_it_needs() {
         "closed for what could go, and opened again"
     );
 
-    // A list that does not come costs the dropping, and the registry is opened again.
+    // If the list does not arrive, nothing is dropped, and the registry is opened again.
     bench.registry.readers.lock().clear();
     bench.registry.closed_before.lock().clear();
     bench.registry.fails.store(true, Ordering::SeqCst);
@@ -353,7 +353,7 @@ fn a_reader_that_is_accepted_during_the_dropping_keeps_what_it_needs() {
     keeper.stop();
 }
 
-/// A snapshot that was damaged is neither built on nor counted; the one before it is.
+/// A damaged snapshot is neither used nor counted; the previous one is used.
 #[test]
 fn a_damaged_snapshot_is_passed_over_and_removed() {
     let mut bench = Bench::new();
@@ -369,11 +369,11 @@ fn a_damaged_snapshot_is_passed_over_and_removed() {
     bench.compare_newest(false);
     assert_eq!(bench.journal.reader().first().0, one + 1);
 
-    // Without any, what was dropped cannot be made again, and nothing is guessed.
+    // Without any, the dropped records cannot be recovered, and the snapshotter does not guess.
     bench.listed().iter().for_each(|kept| damage(&kept.path));
     bench.clients(1);
     let Outcome::Failed(why) = bench.take(&keeper) else { panic!("there is nothing to begin with") };
-    assert!(why.contains(&format!("the journal is kept from position {} on, and no snapshot", one + 1)), "{why}");
+    assert!(why.contains(&format!("the journal begins at position {}, and no readable snapshot", one + 1)), "{why}");
     assert_eq!(bench.positions(), [three, one], "they are left as they are");
     keeper.stop();
 }
@@ -381,20 +381,20 @@ fn a_damaged_snapshot_is_passed_over_and_removed() {
 /// Flips a bit in the middle of a file.
 fn damage(path: &Path) {
     let mut bytes = fs::read(path).expect("it is there");
-    // Zeros may lie between sections, where nobody looks.
+    // Zeros may lie between sections, where nothing is checked.
     let middle = (bytes.len() / 2..bytes.len()).find(|at| bytes[*at] != 0).expect("a section lies behind the middle");
     bytes[middle] ^= 1;
-    // Under another name first: the file may be mapped.
+    // Under another name first, because the file may be mapped.
     let other = path.with_extension("damaged");
     fs::write(&other, bytes).expect("it can be written");
     fs::rename(other, path).expect("it can be renamed");
 }
 
-/// The disk's own, but for what is written to new files.
+/// The operating system's disk, except for writes to new files.
 #[derive(Debug, Default)]
 struct Trying {
     full: AtomicBool,
-    /// A write says that it begins, and waits for leave.
+    /// A write that announces its start and waits for permission.
     gate: Option<(Sender<()>, Receiver<()>)>,
 }
 
@@ -461,7 +461,7 @@ impl Disk for Trying {
     }
 }
 
-/// A disk without room: it is said, what was there before is there still, and the next one goes well once there is room.
+/// On a full disk a snapshot fails with an error and leaves the existing files; the next one succeeds once there is space.
 #[test]
 fn a_failure_is_answered_and_the_next_one_goes_well() {
     let mut bench = Bench::new();

@@ -1,4 +1,4 @@
-//! What a change is about, as it is reported when the change is refused and leaves no record.
+//! The subject of a change that was refused without a record, for reports.
 
 use scrip_core::state::{Mutation, Named, Person};
 

@@ -1,4 +1,4 @@
-//! The engine thread: it alone owns the state, and runs every request to its end before the next.
+//! The engine thread: it alone owns the state, and finishes each request before the next.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,23 +48,23 @@ pub(super) struct EngineThread {
     pub(super) handed: u64,
     /// How many of them it has finished.
     pub(super) finished: Arc<AtomicU64>,
-    /// To be used by this thread only while the journal thread is idle.
+    /// Used by this thread only while the journal thread is idle.
     pub(super) committer: Arc<Mutex<Committer>>,
 }
 
-/// What is known of a request without executing it.
+/// What is known about a request without executing it.
 enum Looked {
-    /// It was executed before, and is answered as it was.
+    /// Executed before; gets the same reply.
     Answered,
-    /// It is refused; as `Busy` where it may be executed.
+    /// Refused; `Busy` if it may be executed later.
     Refused(Refusal),
 }
 
-/// The journal thread has ended: nothing more can become durable.
+/// The journal thread has ended: nothing more becomes durable.
 struct JournalGone;
 
 impl EngineThread {
-    /// Runs until every way in is gone, or the journal is. Returns the state.
+    /// Runs until every intake is dropped or the journal fails. Returns the state.
     pub(super) fn run(mut self) -> State {
         loop {
             let turn = match self.turns.next() {
@@ -72,11 +72,11 @@ impl EngineThread {
                 Err(TryRecvError::Disconnected) => break,
                 Err(TryRecvError::Empty) => match self.turns.inbox().recv() {
                     Ok(chunk) => self.turns.taken(chunk),
-                    // A page may be left.
+                    // A page may remain.
                     Err(_) => continue,
                 },
             };
-            // An empty chunk says that there is a page.
+            // An empty chunk announces a page.
             if !turn.chunk.requests.is_empty() && self.fill_and_hand_over(turn).is_err() {
                 break;
             }
@@ -84,7 +84,7 @@ impl EngineThread {
         self.state
     }
 
-    /// Opens a commit with a chunk, and fills it with what else is there; then until the journal thread takes it.
+    /// Opens a commit with a chunk, fills it with the waiting chunks, then with further ones until the journal thread takes it.
     fn fill_and_hand_over(&mut self, turn: Turn) -> Result<(), JournalGone> {
         let mut open = Some(self.take(turn, None)?);
         while let Some(mut commit) = open.take() {
@@ -96,7 +96,7 @@ impl EngineThread {
                 let Some(kept) = self.offer(commit)? else { return Ok(()) };
                 commit = kept;
             }
-            // While the journal thread writes the commit before, one page is served; then the others pause.
+            // While the journal thread writes the previous commit, one page is served; then the others pause.
             let turn = if is_page_due { self.turns.next() } else { self.turns.next_chunk() };
             open = match turn {
                 Ok(turn) => Some(self.take(turn, Some(commit))?),
@@ -111,7 +111,7 @@ impl EngineThread {
         Ok(())
     }
 
-    /// Makes a commit durable, or has the idle journal thread do it.
+    /// Makes a commit durable, or hands it to the idle journal thread.
     fn hand_to_idle(&mut self, mut commit: Commit) -> Result<(), JournalGone> {
         if commit.answers > self.limits.alone_max || !self.turns.inbox().is_empty() {
             return self.send(commit);
@@ -120,12 +120,12 @@ impl EngineThread {
         self.committer.lock().commit(commit).map_err(|_| JournalGone)
     }
 
-    /// Whether the journal thread has finished everything that it was handed, so that it touches nothing until it is handed more.
+    /// Whether the journal thread has finished everything it was given: it then touches nothing until it gets more.
     fn is_journal_idle(&self) -> bool {
         self.finished.load(Ordering::Acquire) == self.handed
     }
 
-    /// Waits until either the journal thread takes the commit or another chunk is there for it.
+    /// Waits until either the journal thread takes the commit or another chunk arrives for it.
     fn wait(&mut self, commit: Commit) -> Result<Option<Commit>, JournalGone> {
         let mut select = Select::new();
         let taken = select.send(&self.hand_over);
@@ -146,7 +146,7 @@ impl EngineThread {
         }
     }
 
-    /// Gives the commit to the journal thread if that is idle; otherwise it comes back.
+    /// Gives the commit to the journal thread if that is idle; otherwise returns the commit.
     fn offer(&mut self, mut commit: Commit) -> Result<Option<Commit>, JournalGone> {
         self.tally.settle(&self.state, &self.guard, &mut commit.counts);
         match self.hand_over.try_send(commit) {
@@ -159,7 +159,7 @@ impl EngineThread {
         }
     }
 
-    /// Gives the commit to the journal thread as soon as that takes it.
+    /// Gives the commit to the journal thread as soon as that accepts it.
     fn send(&mut self, mut commit: Commit) -> Result<(), JournalGone> {
         self.tally.settle(&self.state, &self.guard, &mut commit.counts);
         self.hand_over.send(commit).map_err(|_| JournalGone)?;
@@ -167,7 +167,7 @@ impl EngineThread {
         Ok(())
     }
 
-    /// Decides a chunk into a commit. On the way a commit that is full, or that the idle journal thread takes, is handed over.
+    /// Decides a chunk into a commit. Hands over commits that are full, or that the idle journal thread can take.
     fn take(&mut self, Turn { mut chunk, is_page }: Turn, open: Option<Commit>) -> Result<Commit, JournalGone> {
         let mut commit = match open {
             Some(mut commit) => {
@@ -224,7 +224,8 @@ impl EngineThread {
         batch.count() >= self.limits.batch_records_max || batch.len() >= self.limits.batch_bytes_max
     }
 
-    /// Fetches what some redemptions are about to need. Deciding one after the other, the processor would wait for each place in memory.
+    /// Prefetches what some redemptions are about to need. Deciding them one after the other, the processor would wait for each
+    /// memory access.
     fn touch(&self, requests: &[Request]) {
         let place_of = |request: &Request| request.call.change()?.hint?.place();
         let redemptions = requests.iter().filter_map(|request| {
@@ -275,7 +276,7 @@ impl EngineThread {
         commit.seen = self.state.position();
     }
 
-    /// Charges the failed attempts of a check, or refuses it where its asker is locked out.
+    /// Charges the failed attempts of a check, or refuses it if its caller is locked out.
     fn guarded(&mut self, now_ms: u64, attempt: &Attempt) -> Option<Refusal> {
         if let Some(retry_after_ms) = self.guard.refuses(now_ms, attempt.asker) {
             let refusal = Refusal::TooManyMisses { retry_after_ms };
@@ -288,11 +289,11 @@ impl EngineThread {
 
     fn lift(&mut self, now_ms: u64, by: CredentialId, which: WhichLockouts) -> LiftLockoutsOutcome {
         if self.state.credentials.is_revoked(by) {
-            // Its connections are being closed: what they have sent since is not done.
+            // Its connections are being closed: nothing that they have sent since then is executed.
             return LiftLockoutsOutcome { lifted: 0 };
         }
         let lifted = self.guard.lift(now_ms, which);
-        // No record says so: the lockouts are in none either. A list of many is one line.
+        // Logged, because no record contains lockouts. A long list takes one line.
         if let Some(first) = lifted.first() {
             tracing::warn!(%by, lifted = lifted.len(), first = %first.key, "lockouts lifted");
         }
@@ -304,7 +305,7 @@ impl EngineThread {
         ListLockoutsOutcome { lockouts, total, now_ms }
     }
 
-    /// Executes a request, unless it was before, and answers it.
+    /// Executes a request, unless it was executed before, and replies.
     #[inline]
     fn change(
         &mut self,
@@ -316,7 +317,7 @@ impl EngineThread {
     ) {
         let Change { stamp, mutation, hint, network } = change;
         if self.state.credentials.is_revoked(stamp.credential) {
-            // Its connections are being closed: what they have sent since is no longer executed.
+            // Its connections are being closed: nothing that they have sent since then is executed.
             return self.refuse(now_ms, change, Refusal::Revoked, correlation, &mut replies.frames);
         }
         match self.state.admit(clock, stamp, || mutation.kind()) {
@@ -348,7 +349,7 @@ impl EngineThread {
             return;
         }
         let registration = if let Mutation::KeepReader(mutation) = mutation {
-            // As the journal is now, not as it was when the lane looked: it may have been dropped up to a later position.
+            // According to the journal now, not when the lane looked: more of it may have been dropped since.
             let open_from = self.kept_from.open_from();
             let kept_from = mutation.kept_from.max(self.kept_from.first());
             Some(Mutation::KeepReader(Box::new(KeepReaderRequest { kept_from, open_from, ..KeepReaderRequest::clone(mutation) })))
@@ -375,7 +376,7 @@ impl EngineThread {
         self.index.follow(&self.state, &record);
     }
 
-    /// Answers a request as it was answered before, if it was.
+    /// Returns the first reply to a request that was executed before.
     #[cold]
     fn look(&mut self, clock: ClockRange, kind: Kind, stamp: &Stamp, correlation: u64, replies: &mut Replies) -> Looked {
         if self.state.credentials.is_revoked(stamp.credential) {
@@ -392,7 +393,7 @@ impl EngineThread {
         }
     }
 
-    /// Refuses a request about a reader if its credential has sent too many, operators excepted. Returns whether it did.
+    /// Refuses a request about a reader if its credential has used up its budget; operators have none. Returns whether it did.
     #[cold]
     fn is_over_reader_budget(&mut self, now_ms: u64, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
         let is_operator = matches!(&change.mutation, Mutation::KeepReader(mutation) if mutation.anyones)
@@ -405,7 +406,7 @@ impl EngineThread {
         true
     }
 
-    /// Answers a request that cannot be executed now: as it was answered before, if it was.
+    /// Replies to a request that cannot be executed now: with its first reply, if it was executed before.
     #[cold]
     fn busy(&mut self, (now_ms, clock): (u64, ClockRange), kind: Kind, stamp: &Stamp, correlation: u64, replies: &mut Replies) {
         let refusal = match self.look(clock, kind, stamp, correlation, replies) {
@@ -416,7 +417,7 @@ impl EngineThread {
         push_value(&mut replies.frames, REFUSAL, correlation, &refusal);
     }
 
-    /// Refuses a request, which leaves no record.
+    /// Refuses a request without leaving a record.
     fn refuse(&mut self, now_ms: u64, change: &Change, refusal: Refusal, correlation: u64, frames: &mut Vec<u8>) {
         self.tally.refused(now_ms, change, refusal);
         push_value(frames, REFUSAL, correlation, &refusal);
@@ -467,8 +468,8 @@ impl EngineThread {
     }
 }
 
-/// Adds the reply to a request. A caller without reasons gets the same reply whatever the reason is, in a frame of the same length; what is
-/// remembered keeps the reason.
+/// Adds the reply to a request. A caller without reasons gets the same reply for every reason, in a frame of the same length;
+/// the remembered reply keeps the reason.
 #[inline]
 fn push_reply(reply: &Remembered, with_reasons: impl Fn() -> bool, correlation: u64, replies: &mut Replies) {
     let frames = &mut replies.frames;
@@ -490,16 +491,16 @@ fn push_reply(reply: &Remembered, with_reasons: impl Fn() -> bool, correlation: 
     }
 }
 
-/// Adds a remembered reply without the reason in it.
+/// Adds a remembered reply without its reason.
 fn push_without<C: Command>(frames: &mut Vec<u8>, correlation: u64, bytes: &[u8], without: fn(C::Outcome) -> C::Outcome) {
     match wire::decode::<C::Outcome>(C::KIND.word(), bytes) {
         Ok(outcome) => push_value(frames, C::KIND as u16, correlation, &without(outcome)),
-        // From a journal of elsewhere, and nothing that a caller can read either.
+        // From a journal of elsewhere; a caller could not read it either.
         Err(_) => push_bytes(frames, C::KIND as u16, correlation, bytes),
     }
 }
 
-/// Why a redemption, or a hold in the words of one, was refused.
+/// The reason why a redemption or a hold was refused, as an outcome of a redemption.
 fn refusal_of(record: &Record) -> Option<RedeemOutcome> {
     if let Record::RedemptionRefused(refused) = record {
         return Some(refused.outcome);

@@ -299,8 +299,8 @@ impl Intake {
         }
     }
 
-    /// Hands a request over that is for a page, or a card, or a long change: something that takes its time. It is served between chunks, after all that
-    /// this lane has handed over before.
+    /// Hands over a request that takes long: for a page, a card or a long change. It is served between chunks, after everything
+    /// that this lane has handed over before.
     ///
     /// # Errors
     /// If too much is in progress.

@@ -233,8 +233,9 @@ impl Outbox {
         }
     }
 
-    /// Reserves reply bytes. All lanes of a credential may have read a request before the first of them has a reply, so the room for
-    /// unwritten replies counts at the lane's turn as well. Beyond it, at most the credential's reservations are delivered.
+    /// Reserves reply bytes. All lanes of a credential may have read a request before the first of them gets a reply, so the
+    /// room for unwritten replies is checked again when the lane's turn comes. The credential's reservations limit what is
+    /// delivered beyond it.
     pub async fn reserve(&self, bytes: usize, is_page: bool) -> Reserved {
         let (room, has_room) =
             (|| self.share_room(Unwritten::Replies), || self.has_share(Unwritten::Replies) || self.is_closed());

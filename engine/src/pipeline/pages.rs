@@ -1,10 +1,10 @@
 //! Requests for pages and cards, and changes that take as long, which wait apart from all others: the engine thread serves one at a time, between
 //! chunks.
 //!
-//! Such a request may take milliseconds, where a redemption takes a microsecond. So a page is served after whatever was handed over before
-//! it, and then while no chunk waits; or, while chunks wait, when the engine thread has spent at least [`OTHERS`] times as long on them
-//! as on the page before. Before it serves one it hands over the commit that it has decided; only while the journal thread cannot take
-//! that does it serve a page meanwhile, and the same pause follows.
+//! Such a request may take milliseconds; a redemption takes a microsecond. So a page is served after everything handed over
+//! before it, once no chunk waits. While chunks wait, it is served only after the engine thread has spent at least [`OTHERS`]
+//! times the duration of the previous page on them. Before serving a page, the engine thread hands over the commit that it has
+//! decided. Only while the journal thread cannot accept that commit does it serve a page first, and the same pause follows.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -305,8 +305,8 @@ impl Share {
         self.reserve_with(bytes, is_page, || std::future::ready(()), || true).await
     }
 
-    /// The same, where there is room for unwritten replies as well: what was delivered since the lane read its request may have used
-    /// that up. `room` waits for it, and `has_room` looks at it once all is reserved.
+    /// The same, if there is also room for unwritten replies: replies delivered since the lane read its request may have used
+    /// it up. `room` waits for that room, and `has_room` checks it once everything is reserved.
     pub(super) async fn reserve_with<F: Future<Output = ()>>(
         &self,
         bytes: usize,

@@ -17,11 +17,11 @@ pub const GENERATIONS: usize = 2;
 /// A snapshot in the folder of snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Its position, from its name.
+    /// Its position, taken from its name.
     pub position: Position,
     /// The file.
     pub path: PathBuf,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
@@ -62,7 +62,7 @@ fn kept_of(dir: &Path, entries: &[Entry]) -> Vec<Kept> {
     all
 }
 
-/// Removes all but the newest so many snapshots, and unfinished files.
+/// Removes unfinished files and all but the newest `keep` snapshots.
 ///
 /// # Errors
 /// When the folder cannot be read, or one cannot be removed.
@@ -70,9 +70,9 @@ pub fn prune(disk: &dyn Disk, dir: &Path, keep: usize) -> Result<(), SnapshotErr
     prune_beside(disk, dir, keep, &[])
 }
 
-/// Removes what a new snapshot replaces: those that were passed over because they are damaged, and all but the newest generations of the
-/// others. One that was passed over and may be intact stays while it is newer than these, and is not one of them. Calls `removing` with each
-/// damaged one.
+/// Removes what a new snapshot replaces: damaged snapshots that were skipped, and all but the newest generations of the others.
+/// A skipped snapshot that may be intact is not counted among these, and stays while it is newer than they are. Calls
+/// `removing` for each damaged one.
 ///
 /// # Errors
 /// When the folder cannot be read, or one cannot be removed.
@@ -92,22 +92,22 @@ pub fn replace(
 
 /// Logs that a damaged snapshot is removed.
 pub(crate) fn log_removal(path: &Path) {
-    tracing::warn!(path = %path.display(), "a damaged snapshot is removed: there is a newer one that is whole");
+    tracing::warn!(path = %path.display(), "a damaged snapshot is removed: there is a newer, intact one");
 }
 
-/// Snapshots that could not be used, so that an older one was, or the journal.
+/// Snapshots that could not be used, so that an older one or the journal was used instead.
 #[derive(Debug, Default)]
 pub struct PassedOver {
-    /// Those that are damaged.
+    /// The damaged ones.
     pub damaged: Vec<PathBuf>,
-    /// Those that may be intact.
+    /// The ones that may be intact.
     pub unusable: Vec<PathBuf>,
-    /// Those of `unusable` that the disk cannot read.
+    /// Of `unusable`, the ones that the disk cannot read.
     pub unreadable: Vec<PathBuf>,
 }
 
 impl PassedOver {
-    /// Reads snapshots again that a start has passed over: since then they may have been removed or replaced.
+    /// Reads the snapshots again that a start has skipped: since then they may have been removed or replaced.
     pub fn check(disk: &dyn Disk, paths: &[PathBuf]) -> PassedOver {
         let mut passed_over = PassedOver::default();
         for path in paths {
@@ -145,7 +145,7 @@ fn prune_beside(disk: &dyn Disk, dir: &Path, keep: usize, unusable: &[PathBuf]) 
     remove_each(disk, outdated.into_iter().map(|kept| kept.path).chain(leftovers))
 }
 
-/// Removes what was begun and not finished, and records of snapshots that are gone: nobody else is writing one.
+/// Removes unfinished snapshots, and start records of snapshots that no longer exist. Nobody else may be writing one.
 ///
 /// # Errors
 /// When the folder cannot be read, or one cannot be removed.
@@ -154,7 +154,7 @@ pub fn remove_unfinished(disk: &dyn Disk, dir: &Path) -> Result<(), SnapshotErro
     remove_each(disk, leftovers_of(dir, &entries, &kept_of(dir, &entries)))
 }
 
-/// Unfinished snapshots, and records of starts on other snapshots than those that stay.
+/// Unfinished snapshots, and start records of snapshots that do not stay.
 fn leftovers_of(dir: &Path, entries: &[Entry], stay: &[Kept]) -> impl Iterator<Item = PathBuf> {
     let is_leftover = |name: &str| match name.strip_suffix(unverified::ENDING).and_then(position_of) {
         Some(position) => !stay.iter().any(|kept| kept.position == position),

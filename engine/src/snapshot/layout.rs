@@ -1,4 +1,4 @@
-//! The bytes before a snapshot's sections, and what sections there are.
+//! The header of a snapshot and its list of sections.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use scrip_protocol::batch::ChainEnd;
 
 use super::{Counts, Header, Section, SnapshotError};
 
-/// The format version that is written.
+/// The format version that this program writes.
 pub const VERSION: u32 = 2;
 
-/// The oldest format version that is read. Version 1 has no section `forgotten`, but a horizon that did not move with ids that had
-/// passed: see [`Forgotten::before`](scrip_core::state::requests::Forgotten).
+/// The oldest format version that this program reads. Version 1 has no section `forgotten`; its horizon did not move when ids
+/// expired: see [`Forgotten::before`](scrip_core::state::requests::Forgotten).
 pub const VERSION_OLDEST: u32 = 1;
 
-/// The bytes that sections begin at a multiple of, and that the header has: a page.
+/// The size of the header and the alignment of sections: one page.
 pub(super) const PAGE: usize = 4096;
 
 const MAGIC: &[u8; 8] = b"SCRIPSNP";
@@ -32,7 +32,7 @@ impl Section {
     }
 }
 
-/// The page that a snapshot begins with.
+/// The first page of a snapshot.
 pub(super) fn encode(header: &Header) -> Box<[u8; PAGE]> {
     let mut page = Box::new([0; PAGE]);
     let mut put = |at: usize, bytes: &[u8]| page[at..at + bytes.len()].copy_from_slice(bytes);
@@ -58,25 +58,25 @@ pub(super) fn encode(header: &Header) -> Box<[u8; PAGE]> {
     page
 }
 
-/// Reads the header of a file from its first page, and checks that the sections lie within the bytes of the file.
+/// Reads the header from a file's first page, and checks that the sections lie within the file.
 pub(super) fn decode(path: &Path, page: &[u8], bytes: u64) -> Result<Header, SnapshotError> {
     let damaged = |what| SnapshotError::Header { path: path.to_owned(), what };
     let page: &[u8; PAGE] = page.first_chunk().ok_or(damaged("it is shorter than a header"))?;
     if !begins_as_one(page) {
-        return Err(damaged("it does not begin as a snapshot does"));
+        return Err(damaged("it does not begin like a snapshot"));
     }
-    // Before its hash: another version may have it elsewhere.
+    // Checked before the hash, which another version may store elsewhere.
     let version = version_of(page);
     if !is_read(version) {
         return Err(SnapshotError::Version { path: path.to_owned(), version });
     }
     if !has_its_hash(page) {
-        return Err(damaged("its header does not have the hash that it states"));
+        return Err(damaged("its header does not match its hash"));
     }
     let header = header_of(page, version);
     let header = header.ok_or(damaged("it has sections that this version does not know"))?;
     if header.bytes != bytes {
-        return Err(damaged("it has not as many bytes as it says"));
+        return Err(damaged("its length is not the one in its header"));
     }
     let lies_within = |section: &Section| {
         section.offset.is_multiple_of(PAGE as u64)
@@ -84,24 +84,24 @@ pub(super) fn decode(path: &Path, page: &[u8], bytes: u64) -> Result<Header, Sna
     };
     match header.sections.iter().all(lies_within) {
         true => Ok(header),
-        false => Err(damaged("a section of it passes its end")),
+        false => Err(damaged("a section extends past its end")),
     }
 }
 
-/// What a page says, whatever its hash is; `None` where it has sections that this version does not know.
+/// The contents of a header page, whether or not its hash matches; `None` if it names sections that this version does not know.
 fn header_of(page: &[u8; PAGE], version: u32) -> Option<Header> {
     let header = parse_header(page, version);
     let is_known = |section: &Section| section.name != UNKNOWN;
     (header.sections.len() == sections_stated(page) as usize && header.sections.iter().all(is_known)).then_some(header)
 }
 
-/// How many sections a page says that there are.
+/// The number of sections according to a header page.
 pub(super) fn sections_stated(page: &[u8; PAGE]) -> u32 {
     u32_at(page, 12)
 }
 
-/// What a page says, whatever its hash is, and whether it makes sense: no more sections than it has room for, and those that this version
-/// does not know under the name [`UNKNOWN`].
+/// The contents of a header page, whether or not its hash matches and its values make sense. Reads no more sections than fit on
+/// the page, and names those that this version does not know [`UNKNOWN`].
 pub(super) fn parse_header(page: &[u8; PAGE], version: u32) -> Header {
     let rows = page[SECTIONS_AT..HASH_AT].chunks_exact(SECTION_BYTES);
     let section = |row: &[u8]| {
@@ -123,22 +123,22 @@ pub(super) fn parse_header(page: &[u8; PAGE], version: u32) -> Header {
     }
 }
 
-/// Whether a page begins as a snapshot does.
+/// Whether a page begins like a snapshot.
 pub(super) fn begins_as_one(page: &[u8]) -> bool {
     page.starts_with(MAGIC)
 }
 
-/// The version that a page states.
+/// The version stated on a page.
 pub(super) fn version_of(page: &[u8; PAGE]) -> u32 {
     u32_at(page, 8)
 }
 
-/// Whether this program reads a version.
+/// Whether this program can read a version.
 pub(super) fn is_read(version: u32) -> bool {
     (VERSION_OLDEST..=VERSION).contains(&version)
 }
 
-/// Whether a page has the hash that it states.
+/// Whether a page matches its own hash.
 pub(super) fn has_its_hash(page: &[u8; PAGE]) -> bool {
     blake3::hash(&page[..HASH_AT]) == page[HASH_AT..]
 }

@@ -1,10 +1,10 @@
 //! Inspects the file of a snapshot, whole or damaged.
 //!
-//! [`Snapshot::open`](super::Snapshot::open) refuses a file if any of its checks fails; this is for finding out what is
-//! left of one. It reads everything that can be read, and names each fault: in the header, the name, the length, and each section
-//! by its own hash, which is valid even if the header is damaged.
+//! [`Snapshot::open`](super::Snapshot::open) refuses a file if any check fails; this module finds out what is left of one. It
+//! reads everything that can be read, and names each fault: in the header, the name, the length, and each section by its own
+//! hash, which can be checked even if the header is damaged.
 //!
-//! The file is read as any other and never mapped, so that a disk that does not give some of it takes away that section alone.
+//! The file is read with ordinary reads and never mapped, so that an unreadable place on the disk affects only its own section.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,62 +19,62 @@ use scrip_core::state::frozen::Part;
 use scrip_core::state::frozen::Small;
 use scrip_journal::salvage::hash_of_part;
 
-/// How many of its first bytes are reported of a file whose header cannot be read.
+/// How many of a file's first bytes are reported.
 const BEGINNING_BYTES: usize = 32;
 
-/// What a file says.
+/// The result of an inspection.
 #[derive(Debug)]
 pub struct Looked {
-    /// How many bytes it has.
+    /// The size of the file in bytes.
     pub bytes: u64,
     /// Its first bytes, at most 32.
     pub beginning: Vec<u8>,
-    /// The position in its name; none where that is not a snapshot's.
+    /// The position in its name; none if the name is not that of a snapshot.
     pub named: Option<Position>,
-    /// What its first page says; none where that is not a snapshot's header.
+    /// The header on its first page; none if that page is not a snapshot's header.
     pub header: Option<Header>,
-    /// The sections that the header names, in its order.
+    /// The sections that the header names, in that order.
     pub sections: Vec<SectionLooked>,
-    /// What its small section holds, where that is whole.
+    /// The contents of the section `small`, if it is intact.
     pub small: Option<SmallLooked>,
-    /// What is wrong, in the order of the file.
+    /// The faults, in the order of the file.
     pub faults: Vec<Fault>,
 }
 
-/// A section, and whether its bytes are those that were written.
+/// A section, and whether its bytes are intact.
 #[derive(Debug)]
 pub struct SectionLooked {
-    /// As the header has it.
+    /// The section according to the header.
     pub section: Section,
-    /// What became of it.
+    /// The state of its bytes.
     pub verdict: Verdict,
 }
 
-/// What became of a section's bytes.
+/// The state of a section's bytes.
 #[derive(Debug)]
 pub enum Verdict {
-    /// They have the hash that the header states.
+    /// They match the hash in the header.
     Good,
-    /// They have another.
+    /// They do not match it.
     Bad,
-    /// The file ends before they do.
+    /// The file ends within the section.
     CutOff,
-    /// The disk does not give them.
+    /// The disk cannot read them.
     Unreadable(io::Error),
 }
 
-/// What is little in a snapshot, in numbers.
+/// The contents of the section `small`, in numbers.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SmallLooked {
     /// The organisation's name.
     pub organisation: String,
     /// The currency of its amounts.
     pub currency: String,
-    /// How many clubs.
+    /// Number of clubs.
     pub clubs: u64,
     /// Campaigns, archived ones included.
     pub campaigns: u64,
-    /// Holds that are remembered, open or ended.
+    /// Remembered holds, open or ended.
     pub holds: u64,
     /// Groups of clients.
     pub groups: u64,
@@ -82,78 +82,78 @@ pub struct SmallLooked {
     pub rules: u64,
     /// Credentials, revoked ones included.
     pub credentials: u64,
-    /// The readers of the journal, and the newest record that each has read.
+    /// The readers of the journal, each with the newest record that it has read.
     pub readers: Vec<(String, Position)>,
 }
 
-/// What is wrong with a file.
+/// A fault of a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// There is not one page.
+    /// The file is shorter than one page.
     #[error("it has {0} bytes, fewer than a header")]
     Short(u64),
-    /// Something else begins so.
-    #[error("it does not begin as a snapshot does")]
+    /// The file begins with something else.
+    #[error("it does not begin like a snapshot")]
     NotOne,
     /// It was written in another format.
-    #[error("it says that its format version is {0}, and this program reads {VERSION_OLDEST} to {VERSION}")]
+    #[error("its format version is {0}, and this program reads {VERSION_OLDEST} to {VERSION}")]
     Version(u32),
-    /// The header's bytes are not those that were written: what it says may be wrong.
-    #[error("its header does not have the hash that it states: what it says may be wrong")]
+    /// The header does not match its hash: its values may be wrong.
+    #[error("its header does not match its hash: its values may be wrong")]
     Header,
-    /// It has lost bytes, or gained some.
-    #[error("its header says that it has {stated} bytes, and it has {found}")]
+    /// The file has become shorter or longer.
+    #[error("its header gives {stated} bytes, but it has {found}")]
     Length {
-        /// How many it should have.
+        /// Its size according to the header.
         stated: u64,
-        /// How many it has.
+        /// Its actual size.
         found: u64,
     },
-    /// The position in its name is not its own.
-    #[error("its name says that it stands at position {named}, and its header says {stated}")]
+    /// The position in its name differs from the one in its header.
+    #[error("its name says position {named}, but its header says {stated}")]
     Misnamed {
-        /// The one.
+        /// The position in the name.
         named: Position,
-        /// The other.
+        /// The position in the header.
         stated: Position,
     },
-    /// The header names more sections than it has room for.
+    /// The header states more sections than it has room for.
     #[error("its header states {0} sections, more than it has room for")]
     TooManySections(u32),
-    /// The header names a section that no snapshot of this version has.
-    #[error("its header names a section of number {0}, which this version does not know")]
+    /// The header names a section that this version does not know.
+    #[error("its header names a section with number {0}, which this version does not know")]
     UnknownSection(u32),
-    /// The header does not name a section that every snapshot has.
+    /// The header lacks a section that every snapshot has.
     #[error("its header does not name the section {0}")]
     MissingSection(&'static str),
-    /// A section is not whole.
+    /// A section is not intact.
     #[error("its section {name}, bytes {offset} to {end}, {why}")]
     Section {
-        /// Which.
+        /// Its name.
         name: &'static str,
-        /// Where it begins, in bytes of the file.
+        /// Its start, in bytes from the start of the file.
         offset: u64,
-        /// Where it ends.
+        /// Its end.
         end: u64,
-        /// What became of it.
+        /// The reason.
         why: String,
     },
-    /// What is loaded at once has the hash that is stated, and is not what it should be.
-    #[error("its section small has the right hash, and cannot be understood")]
+    /// The section `small` matches its hash but cannot be decoded.
+    #[error("its section small has the right hash but cannot be decoded")]
     Small,
 }
 
 impl Looked {
-    /// Whether the header has the hash that it states.
+    /// Whether the header matches its hash.
     pub fn header_is_good(&self) -> bool {
         self.header.is_some() && !self.faults.contains(&Fault::Header)
     }
 }
 
-/// Looks at the file of a snapshot, and changes nothing of it.
+/// Inspects the file of a snapshot without changing it.
 ///
 /// # Errors
-/// When it is not there, or not even its first page can be read.
+/// If the file does not exist, or its first page cannot be read.
 pub fn look(path: &Path) -> io::Result<Looked> {
     let file = File::open(path)?;
     let bytes = file.metadata()?.len();
@@ -179,7 +179,7 @@ impl Looked {
             (layout::begins_as_one(page), layout::version_of(page), layout::has_its_hash(page));
         let header = layout::parse_header(page, version);
         let sections: Vec<_> = header.sections.iter().map(|section| looked_at(section, file)).collect();
-        // One section that has its hash leaves no doubt that this is a header, whatever became of the rest of it.
+        // One section that matches its hash proves that this is a header, even if the rest of the header is damaged.
         let is_header = (begins_as_one && layout::is_read(version))
             || is_good
             || sections.iter().any(|section| section.section.bytes > 0 && matches!(section.verdict, Verdict::Good));
@@ -205,7 +205,7 @@ impl Looked {
         for SectionLooked { section, verdict } in &sections {
             let why = match verdict {
                 Verdict::Good => None,
-                Verdict::Bad => Some("does not have the hash that the header states".to_owned()),
+                Verdict::Bad => Some("does not match its hash in the header".to_owned()),
                 Verdict::CutOff => Some("passes the end of the file".to_owned()),
                 Verdict::Unreadable(error) => Some(format!("cannot be read: {error}")),
             };
@@ -224,7 +224,7 @@ impl Looked {
     }
 
     fn small_of(&mut self, section: &Section, file: &File) -> Option<SmallLooked> {
-        // It was read once, to be hashed: it is no larger than the file.
+        // The section was read once to be hashed, so it is no larger than the file.
         let mut bytes = vec![0; usize::try_from(section.bytes).ok()?];
         let read = file.read_exact_at(&mut bytes, section.offset);
         let Some(small) = read.ok().and_then(|()| wire::decode::<Small>("small", &bytes).ok()) else {

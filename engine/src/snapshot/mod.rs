@@ -17,14 +17,15 @@
 //!   4064    32  BLAKE3 of everything before
 //!   4096        the sections, each at a multiple of 4096
 //! ```
-//! Numbers are little-endian. The section `small` is an rkyv archive of what is loaded at once; the others are rows of fixed size
-//! ([`scrip_core::state::frozen`]), texts, and the slots of hash indexes, which stay where they are: opening costs as much for a hundred million
-//! codes as for a hundred.
+//! Numbers are little-endian. The section `small` is an rkyv archive of what is loaded at once. The others are rows of fixed
+//! size ([`scrip_core::state::frozen`]), texts, and the slots of hash indexes; these are read in place, so that opening a
+//! snapshot takes as long for a hundred million codes as for a hundred.
 //!
-//! A snapshot contains nothing that the journal before its position does not. It is written under another name, flushed, renamed, and
-//! its folder flushed, so that a file of that name is whole unless the disk has damaged it; damage is named, never mended.
+//! A snapshot contains nothing that the journal before its position does not. It is written under a temporary name, flushed and
+//! renamed, and its folder is flushed. A file with a snapshot's name is therefore complete unless the disk has damaged it.
+//! Damage is reported, never repaired.
 //!
-//! Invariant: a file is never written again once it has its name, as engines read it in place.
+//! Invariant: a file is never written again once it has its final name, because engines read it in place.
 
 mod kept;
 mod layout;
@@ -56,18 +57,18 @@ pub use write::{Pace, write};
 pub struct Header {
     /// The format version.
     pub version: u32,
-    /// Up to which record.
+    /// The end of the chain that it covers.
     #[serde(skip)]
     pub end: ChainEnd,
-    /// How many campaigns, codes, clients and remembered requests it has.
+    /// The number of campaigns, codes, clients and remembered requests.
     pub counts: Counts,
-    /// The bytes of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
-    /// Its parts, in the order of the file.
+    /// Its sections, in the order of the file.
     pub sections: Vec<Section>,
 }
 
-/// How many there are of what a snapshot holds most of.
+/// The numbers of the most frequent contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Counts {
     /// Campaigns, archived ones included.
@@ -76,20 +77,20 @@ pub struct Counts {
     pub codes: u64,
     /// Clients.
     pub clients: u64,
-    /// Requests remembered.
+    /// Remembered requests.
     pub requests: u64,
 }
 
-/// A part of a snapshot's file.
+/// A section of a snapshot's file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Section {
     /// Its number, which never changes.
     pub number: u32,
-    /// What it holds.
+    /// The name of its contents.
     pub name: &'static str,
-    /// Where it begins, in bytes of the file.
+    /// Its start, in bytes from the start of the file.
     pub offset: u64,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub bytes: u64,
     /// BLAKE3 of its bytes.
     #[serde(skip)]
@@ -99,12 +100,12 @@ pub struct Section {
 /// Why a snapshot cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("{path}: {source}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
     /// The disk cannot read some of its bytes. They may be intact.
@@ -114,10 +115,10 @@ pub enum SnapshotError {
         path: PathBuf,
         /// The first byte of the first page that cannot be read.
         offset: u64,
-        /// Why.
+        /// The reason.
         source: std::io::Error,
     },
-    /// The beginning of the file is not that of a snapshot, or damaged.
+    /// The header is damaged, or the file is not a snapshot.
     #[error("{path}: the snapshot cannot be read: {what}")]
     Header {
         /// The file.
@@ -133,60 +134,60 @@ pub enum SnapshotError {
         /// The version.
         version: u32,
     },
-    /// The bytes of a section are not those that were written.
+    /// A section does not match its hash.
     #[error("{path}: the snapshot is damaged in its section {section}, bytes {offset} to {end}")]
     Damaged {
         /// The file.
         path: PathBuf,
         /// Which section.
         section: &'static str,
-        /// Where it begins, in bytes of the file.
+        /// Its start, in bytes from the start of the file.
         offset: u64,
-        /// Where it ends.
+        /// Its end.
         end: u64,
     },
-    /// Its sections contradict one another.
-    #[error("{path}: the snapshot is not what a snapshot is: {what}")]
+    /// Its sections contradict each other.
+    #[error("{path}: the snapshot contradicts itself: {what}")]
     Inconsistent {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         what: &'static str,
     },
-    /// The position in its name is not its own.
-    #[error("{path}: the snapshot stands at position {found}, and its name says another")]
+    /// The position in its name differs from the one in its header.
+    #[error("{path}: the snapshot is at position {found}, but its name has another")]
     Misnamed {
         /// The file.
         path: PathBuf,
-        /// Its own position.
+        /// The position in its header.
         found: scrip_protocol::Position,
     },
     /// There are more codes, clients or requests than a snapshot can number.
-    #[error("{path}: a snapshot numbers at most 4294967295 {what}")]
+    #[error("{path}: a snapshot can hold at most 4294967295 {what}")]
     TooMany {
         /// The file.
         path: PathBuf,
-        /// Of what.
+        /// The name of the contents.
         what: &'static str,
     },
-    /// The disk has no room for one, beside what stays free for the journal.
+    /// The disk has too little space for a snapshot beside the reserve of the journal.
     #[error(
         "{dir}: no room for a snapshot: about {bytes} more bytes are needed, {free} are free, and {reserve} of these are kept for the journal"
     )]
     NoRoom {
         /// The folder of snapshots.
         dir: PathBuf,
-        /// About how many bytes are needed.
+        /// About how many more bytes are needed.
         bytes: u64,
         /// How many are free.
         free: u64,
-        /// How many of these stay free.
+        /// How many of these are reserved for the journal.
         reserve: u64,
     },
 }
 
 impl SnapshotError {
-    /// Whether a snapshot is known to be damaged. One that the disk cannot read, or that another release wrote, may be intact.
+    /// Whether the snapshot is certainly damaged. One that the disk cannot read, or that another release wrote, may be intact.
     pub fn is_damage(&self) -> bool {
         match self {
             SnapshotError::Header { .. }

@@ -1,7 +1,7 @@
-//! Opening a snapshot: what is small is loaded, everything else stays in the map.
+//! Opens a snapshot: loads what is small, and maps the rest.
 //!
-//! Everything that is loaded or checked is read at offsets, so that bytes which the disk cannot read are an error. Only tables that are read
-//! in place are mapped.
+//! What is loaded or checked is read at offsets, so that bytes that the disk cannot read yield an error. Only tables that are
+//! read in place are mapped.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use scrip_core::state::frozen::{Base, Ground, Part};
 use scrip_core::state::requests::Forgotten;
 use scrip_journal::disk::{Disk, Mapped, ReadableFile};
 
-/// How many bytes are read at once to be checked.
+/// How many bytes are read at a time for checking.
 const CHECKED_AT_ONCE: usize = 1 << 20;
 
-/// The sections that a start reads, checks and decodes. The others are read in place.
+/// The sections that a start reads, checks and decodes. All others are read in place.
 const LOADED: [Part; 5] = [Part::Small, Part::Forgotten, Part::CodeForm, Part::ReaderOwners, Part::RevokedHolders];
 
 /// An opened snapshot.
@@ -29,10 +29,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Opens a snapshot: its header is checked, the rest is not read ([`Snapshot::verify`]).
+    /// Opens a snapshot. Checks its header only; [`Snapshot::verify`] checks the rest.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged where it was looked at, or has a name that says another position.
+    /// If it cannot be read, its header is damaged, or its name has another position.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Snapshot, SnapshotError> {
         let io = |source| SnapshotError::Io { path: path.to_owned(), source };
         let file = disk.open(path).map_err(io)?;
@@ -56,7 +56,7 @@ impl Snapshot {
         &self.path
     }
 
-    /// What it says of itself.
+    /// Its header.
     pub fn header(&self) -> &Header {
         &self.header
     }
@@ -64,7 +64,7 @@ impl Snapshot {
     /// Reads the whole file and checks every section against its hash. `progress` receives the bytes done.
     ///
     /// # Errors
-    /// When a section is damaged, named with its place.
+    /// If a section is damaged; the error names its place in the file.
     pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<(), SnapshotError> {
         let mut done = 0;
         for section in &self.header.sections {
@@ -79,7 +79,7 @@ impl Snapshot {
     /// Checks one section against its hash. `progress` receives the bytes of each step.
     ///
     /// # Errors
-    /// When it is damaged.
+    /// If it is damaged.
     pub fn check(&self, section: &Section, progress: &mut dyn FnMut(u64)) -> Result<(), SnapshotError> {
         let mut go_on = |bytes| {
             progress(bytes);
@@ -88,7 +88,7 @@ impl Snapshot {
         self.check_while(section, &mut go_on).map(|_| ())
     }
 
-    /// Verifies it for as long as it is to go on. Returns whether that was to the end.
+    /// Verifies the snapshot while `goes_on` returns true. Returns whether it was verified to the end.
     pub(crate) fn verify_while(&self, goes_on: &dyn Fn() -> bool) -> Result<bool, SnapshotError> {
         for section in &self.header.sections {
             if !self.check_while(section, &mut |_| goes_on())? {
@@ -114,10 +114,10 @@ impl Snapshot {
         if hasher.finalize() == section.hash { Ok(true) } else { Err(self.damaged(section)) }
     }
 
-    /// Reads bytes of a section, not through the map: one that the disk cannot read is an error then, and does not end the process.
+    /// Reads bytes of a section, not through the map: an unreadable byte then yields an error, and does not end the process.
     fn read(&self, section: &Section, at: u64, out: &mut [u8]) -> Result<(), SnapshotError> {
         read(self.file.as_ref(), section.offset + at, out).map_err(|(offset, source)| {
-            // A file that ends early was cut off since it was opened.
+            // A file that ends early was truncated after it was opened.
             match source.kind() == ErrorKind::UnexpectedEof {
                 true => self.damaged(section),
                 false => SnapshotError::Unreadable { path: self.path.clone(), offset, source },
@@ -134,7 +134,7 @@ impl Snapshot {
         }
     }
 
-    /// Reads a section into memory, and checks it.
+    /// Reads a section into memory and checks it.
     pub(super) fn load(&self, section: &Section) -> Result<Mapped, SnapshotError> {
         let length = usize::try_from(section.bytes).map_err(|_| self.damaged(section))?;
         let mut words = vec![0_u128; length.div_ceil(size_of::<u128>())];
@@ -146,10 +146,10 @@ impl Snapshot {
         }
     }
 
-    /// The state, its large tables read in place.
+    /// The state, whose large tables are read in place.
     ///
     /// # Errors
-    /// When what is loaded at once is damaged, or the sections contradict one another.
+    /// If a loaded section is damaged, or the sections contradict each other.
     pub fn state(&self) -> Result<State, SnapshotError> {
         let inconsistent = |what| SnapshotError::Inconsistent { path: self.path.clone(), what };
         let base = {
@@ -171,10 +171,10 @@ impl Snapshot {
         Ok(State::over(base.map_err(inconsistent)?, self.header.end.position))
     }
 
-    /// The times of the forgotten requests; `None` for a snapshot of version 1, which does not state them.
+    /// The times of the forgotten requests; `None` for a snapshot of version 1, which does not contain them.
     ///
     /// # Errors
-    /// When that section is damaged.
+    /// If that section is damaged.
     pub(crate) fn forgotten(&self) -> Result<Option<Forgotten>, SnapshotError> {
         let section = self.section(Part::Forgotten);
         let ground = section.map(|section| Ok::<Ground, SnapshotError>(Arc::new(self.load(section)?))).transpose()?;
@@ -188,7 +188,7 @@ impl Snapshot {
     }
 }
 
-/// Reads bytes of a file. If the disk does not give all of them, the error has the offset of the first page that it does not give.
+/// Reads bytes of a file. If some cannot be read, the error has the offset of the first unreadable page.
 fn read(file: &dyn ReadableFile, offset: u64, out: &mut [u8]) -> Result<(), (u64, io::Error)> {
     let Err(whole) = file.read_at(offset, out) else { return Ok(()) };
     let pages = (offset..).step_by(PAGE).zip(out.chunks_mut(PAGE));

@@ -1,18 +1,18 @@
-//! The room that a snapshot may take on its disk. A snapshot only saves time, and without the journal nothing is acknowledged: so a
-//! snapshot leaves the journal a reserve, and one that is given up leaves no file.
+//! The disk space that a snapshot may use. A snapshot only saves time, but without the journal nothing can be acknowledged. So
+//! a snapshot leaves a reserve to the journal, and an abandoned one leaves no file.
 
 use std::path::Path;
 
 use super::SnapshotError;
 use scrip_journal::disk::{Disk, Space};
 
-/// What a snapshot leaves free, in bytes: two segments of the journal. On a small disk it is a tenth of that disk.
+/// What a snapshot leaves free, in bytes: two segments of the journal. On a small disk it is a tenth of the disk.
 const RESERVE_BYTES: u64 = 512 << 20;
 
 /// How many bytes of a snapshot are written before the free space is checked again.
 const WRITTEN_PER_CHECK: u64 = 4 << 20;
 
-/// Checks that a disk has room for a snapshot of so many bytes, beside the reserve of the journal.
+/// Checks that a disk has room for a snapshot of that size beside the reserve of the journal.
 ///
 /// # Errors
 /// [`SnapshotError::NoRoom`], or when the disk does not report its free space.
@@ -34,19 +34,19 @@ pub(crate) struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    /// Checks that there is room for a snapshot that is likely to have so many bytes.
+    /// Checks that there is room for a snapshot of that estimated size.
     ///
     /// # Errors
-    /// As [`check_room`].
+    /// See [`check_room`].
     pub(crate) fn new(disk: &'a dyn Disk, dir: &'a Path, likely: u64) -> Result<Room<'a>, SnapshotError> {
         check_room(disk, dir, likely)?;
         Ok(Room { disk, dir, checked_at: 0 })
     }
 
-    /// Checks from time to time that the reserve is left, for `next` more bytes after the first `written`.
+    /// Checks from time to time that the reserve is left when `next` bytes are written after the first `written`.
     ///
     /// # Errors
-    /// As [`check_room`].
+    /// See [`check_room`].
     pub(crate) fn check(&mut self, written: u64, next: u64) -> Result<(), SnapshotError> {
         if written < self.checked_at.saturating_add(WRITTEN_PER_CHECK) {
             return Ok(());
@@ -56,7 +56,8 @@ impl<'a> Room<'a> {
     }
 }
 
-/// A file that is being written. It is removed when this is dropped, unless it was finished: after an error, and after a panic.
+/// A file that is being written. Dropping this removes the file unless it was finished, so that no error or panic leaves it
+/// behind.
 pub(crate) struct Unfinished<'a> {
     disk: &'a dyn Disk,
     path: &'a Path,
@@ -68,7 +69,7 @@ impl<'a> Unfinished<'a> {
         Unfinished { disk, path, is_finished: false }
     }
 
-    /// The file has its name, and stays.
+    /// Marks the file as finished: it stays.
     pub(crate) fn finish(mut self) {
         self.is_finished = true;
     }
@@ -81,7 +82,7 @@ impl Drop for Unfinished<'_> {
         }
         match self.disk.remove(self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(%error, path = %self.path.display(), "an unfinished file is left on the disk");
+                tracing::warn!(%error, path = %self.path.display(), "an unfinished file could not be removed");
             }
             Ok(()) | Err(_) => {}
         }

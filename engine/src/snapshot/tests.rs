@@ -1,9 +1,9 @@
-//! Snapshots as files: what is not whole is named, what is used although it is not harms nobody, and a failed write leaves what was there.
+//! Snapshots as files: damage is reported, unverified bytes are harmless, and a failed write leaves the existing files.
 //!
-//! Here: the sample, its name and place among others, and that it depends on the state alone. `flips`: every byte changed, every page cut.
-//! `refused`: what is no snapshot, or contradicts itself. `faults`: every operation of writing one failing. `version_1`: those of the earlier
-//! engine.
-//! That a snapshot holds the state is shown by the tests of the state, which go through one after every script.
+//! This module: the sample, names and generations, and that a snapshot depends only on the state. `flips`: every byte changed,
+//! every page cut. `refused`: files that are not snapshots or contradict themselves. `faults`: every operation of a write
+//! failing. `version_1`: snapshots of the earlier engine. The tests of the state show that a snapshot holds the whole state:
+//! they take one after every script.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
@@ -24,7 +24,7 @@ use scrip_core::state::tests::recorded;
 use scrip_journal::disk::Disk;
 use scrip_journal::disk::double::Double;
 
-/// Something of everything that a snapshot keeps, with texts of more bytes than letters.
+/// Some of everything that a snapshot contains, with texts that have more bytes than letters.
 pub(crate) const SCRIPT: &str = r#"
     club Arena
     club Zentrum
@@ -83,7 +83,7 @@ fn replayed(records: &[(u64, Record)]) -> State {
     state
 }
 
-/// The end of a journal that has made a state.
+/// The end of the journal that yields a state.
 fn end_of(state: &State) -> ChainEnd {
     ChainEnd { position: state.position(), hash: [7; 32], time_ms: state.now_ms() }
 }
@@ -92,7 +92,7 @@ fn written(disk: &dyn Disk, dir: &Path, state: &State) -> Result<Kept, SnapshotE
     write(disk, dir, state, end_of(state), Pace::Full, &mut |_, _| {})
 }
 
-/// A snapshot of the script, with what it was made of.
+/// A snapshot of the script, and its source.
 struct Sample {
     records: Vec<(u64, Record)>,
     state: State,
@@ -114,13 +114,13 @@ impl Sample {
     }
 }
 
-/// The script leaves no table empty: else the tests would say nothing of it.
+/// The script leaves no table empty: otherwise the tests would not cover it.
 #[test]
 fn the_sample_has_something_of_everything() {
     let sample = Sample::new();
     let snapshot = sample.open();
     let empty: Vec<_> = snapshot.header().sections.iter().filter(|section| section.bytes == 0).map(|of| of.name).collect();
-    // Filled only while thousands of holds of a revoked credential expire, which the tests of credentials compare.
+    // Filled only while thousands of holds of a revoked credential expire; the tests of credentials compare that.
     assert_eq!(empty, ["revoked-holders"]);
     assert_eq!(snapshot.state().expect("it was just written"), sample.state);
     let counts = snapshot.header().counts;
@@ -128,7 +128,7 @@ fn the_sample_has_something_of_everything() {
     assert_eq!(sample.kept.bytes, sample.disk.contents(&sample.kept.path).len() as u64);
 }
 
-/// A snapshot's contents depend only on the state, however it was reached, and on the key of its hashes, which is random for each.
+/// The contents of a snapshot depend only on the state, however it was reached, and on the key of its hashes, which is random.
 #[test]
 fn two_snapshots_of_the_same_state_are_equal_in_all_but_their_keys() {
     let sample = Sample::new();
@@ -136,7 +136,7 @@ fn two_snapshots_of_the_same_state_are_equal_in_all_but_their_keys() {
     let hashed = |part: &str| part.ends_with("-slots") || part == "small";
     let from_records = replayed(&sample.records);
     let from_a_snapshot = first.state().expect("it was just written");
-    // Some of it in the snapshot, the rest since.
+    // A part in the snapshot, the rest applied since.
     let disk = new_disk();
     let half = written(&disk, &dir(), &replayed(&sample.records[..20])).expect("the disk takes it");
     let mut over_another = Snapshot::open(&disk, &half.path).and_then(|half| half.state()).expect("it was just written");
@@ -150,7 +150,7 @@ fn two_snapshots_of_the_same_state_are_equal_in_all_but_their_keys() {
         assert_eq!((other.header().end, other.header().counts), (first.header().end, first.header().counts));
         for (ours, theirs) in first.header().sections.iter().zip(&other.header().sections) {
             assert_eq!(ours.number, theirs.number);
-            // How many slots stand behind the last home depends on the hashes.
+            // The number of slots after the last home depends on the hashes.
             assert!(hashed(ours.name) || (ours.bytes, ours.hash) == (theirs.bytes, theirs.hash), "{} differs", ours.name);
         }
         let (ours, theirs) = (small_of(&first), small_of(&other));
@@ -191,7 +191,7 @@ fn other_names_are_passed_over_and_leftovers_removed() {
     assert_eq!(listed(), [0; 0]);
 }
 
-/// A snapshot of the same position takes the place of the other; who has that open reads on.
+/// A snapshot at the same position replaces the other; a process that has the old one open can still read it.
 #[test]
 fn a_snapshot_is_replaced_and_never_written_again() {
     let dir = tempfile::tempdir().expect("a folder");

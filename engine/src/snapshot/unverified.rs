@@ -1,13 +1,13 @@
-//! Starts on a snapshot that is too large to be verified first, and is verified while the engine runs.
+//! Records starts on a snapshot that is too large to be verified first; it is verified while the engine runs.
 //!
-//! A page of the map that the disk cannot read ends the process by SIGBUS, and a page that has changed makes replies wrong. A restart
-//! would use the same file again. So a file beside the snapshot records each start on it, until the process has ended by itself or the
-//! verification is complete, and records damage for good:
+//! A mapped page that the disk cannot read ends the process with SIGBUS, and a changed page makes replies wrong. A restart
+//! would use the same file again. So a file beside the snapshot records each start on it, until the process ends normally or
+//! the verification is complete. Damage is recorded permanently:
 //!
 //! ```text
 //! snapshots/00000000000000012345.snapshot.unverified   "starts: 1", or "damaged: " and why
 //! ```
-//! A snapshot that was found damaged, or whose last two starts ended without a trace, is verified before it is used.
+//! A snapshot that was found damaged, or whose last two starts left their record, is verified before it is used.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ use std::sync::Arc;
 use super::SnapshotError;
 use scrip_journal::disk::Disk;
 
-/// The ending that is appended to the name of the snapshot.
+/// The ending appended to the name of the snapshot.
 pub(super) const ENDING: &str = ".unverified";
 
-/// How many starts in a row use a snapshot that is not verified. One that ends may have been killed.
+/// The maximum number of starts in a row on an unverified snapshot. A single one may simply have been killed.
 const STARTS_MAX: u32 = 2;
 
-/// How much of the record is read.
+/// How many bytes of the record are read.
 const READ_BYTES: u64 = 64;
 
-/// The use of a snapshot that is not verified. When this is dropped, the record of the start is removed.
+/// The use of an unverified snapshot. Dropping this removes the record of the start.
 #[derive(Debug)]
 pub struct UnverifiedUse {
     disk: Arc<dyn Disk>,
@@ -40,25 +40,25 @@ fn record_of(snapshot: &Path) -> PathBuf {
 }
 
 impl UnverifiedUse {
-    /// Records a start on a snapshot. None if the snapshot must be verified first.
+    /// Records a start on a snapshot. Returns `None` if the snapshot must be verified first.
     pub(crate) fn begin(disk: &Arc<dyn Disk>, snapshot: &Path) -> Option<UnverifiedUse> {
         let record = record_of(snapshot);
         let starts = starts(disk.as_ref(), &record).filter(|starts| *starts < STARTS_MAX)?;
         let begun = UnverifiedUse { disk: disk.clone(), record, is_damaged: false };
-        // Not flushed: a process that ends does not lose it, and a crash of the machine says nothing about the snapshot.
+        // Not flushed: the record survives the end of a process, and a crash of the machine says nothing about the snapshot.
         if let Err(error) = begun.write(&format!("starts: {}\n", starts + 1)).map(drop) {
-            tracing::warn!(%error, path = %begun.record.display(), "the start on a snapshot that is not verified was not recorded");
+            tracing::warn!(%error, path = %begun.record.display(), "the start on an unverified snapshot could not be recorded");
         }
         Some(begun)
     }
 
-    /// Records for good that the snapshot is damaged, or cannot be read.
+    /// Records permanently that the snapshot is damaged or cannot be read.
     pub(crate) fn found_damaged(&mut self, why: &SnapshotError) {
         self.is_damaged = true;
         let dir = self.record.parent().unwrap_or(&self.record);
         let written = self.write(&format!("damaged: {why}\n")).and_then(|mut file| file.sync());
         if let Err(error) = written.and_then(|()| self.disk.sync_folder(dir)) {
-            tracing::warn!(%error, path = %self.record.display(), "the damage of a snapshot was not recorded");
+            tracing::warn!(%error, path = %self.record.display(), "the damage to a snapshot could not be recorded");
         }
     }
 
@@ -75,12 +75,12 @@ impl Drop for UnverifiedUse {
             return;
         }
         if let Err(error) = remove_if_there(self.disk.as_ref(), &self.record) {
-            tracing::warn!(%error, path = %self.record.display(), "the record of a start on a snapshot is left on the disk");
+            tracing::warn!(%error, path = %self.record.display(), "the record of a start on a snapshot could not be removed");
         }
     }
 }
 
-/// How many starts in a row have used a snapshot that was not verified. None if it was found damaged, or the record cannot be read.
+/// The number of starts in a row on an unverified snapshot; `None` if it was found damaged or the record cannot be read.
 fn starts(disk: &dyn Disk, record: &Path) -> Option<u32> {
     let file = match disk.open(record) {
         Ok(file) => file,
@@ -92,7 +92,7 @@ fn starts(disk: &dyn Disk, record: &Path) -> Option<u32> {
     std::str::from_utf8(&text).ok()?.strip_prefix("starts: ")?.trim_end().parse().ok()
 }
 
-/// Removes what is recorded of a snapshot: the file of its name is known to be whole.
+/// Removes the record of a snapshot whose file is known to be intact.
 pub(crate) fn forget(disk: &dyn Disk, snapshot: &Path) -> Result<(), SnapshotError> {
     let path = record_of(snapshot);
     remove_if_there(disk, &path).map_err(|source| SnapshotError::Io { path, source })

@@ -1,4 +1,4 @@
-//! Writing a snapshot: section after section, then the header, then its name.
+//! Writes a snapshot: the sections, then the header, then the final name.
 
 use std::io;
 use std::path::Path;
@@ -17,27 +17,28 @@ use scrip_journal::disk::{Disk, DiskFile};
 /// How fast a snapshot is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// As fast as the disk takes it.
+    /// As fast as the disk accepts it.
     Full,
-    /// A little at a time, on its way to the disk before the next: the journal's flushes on the same disk wait for little.
+    /// In small pieces, each on its way to the disk before the next, so that the journal's flushes on the same disk wait only
+    /// for little data.
     Gentle,
 }
 
-/// About how many bytes of the snapshot a hold takes.
+/// The approximate size of a hold in a snapshot, in bytes.
 const HOLD_BYTES: u64 = 112;
 
-/// How many bytes are written at once.
+/// How many bytes are written at a time.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 
-/// How long a gentle pace rests after each of these: at most 128 MiB go to the disk in a second.
+/// The pause after each of these at a gentle pace: at most 128 MiB are written per second.
 const GENTLE_REST: Duration = Duration::from_millis(8);
 
-/// Writes a snapshot of a state that the journal has made up to `end`, beside the others. `progress` receives the bytes done and the
-/// expected total.
+/// Writes a snapshot of a state that includes the journal up to `end`. `progress` receives the bytes done and the expected
+/// total.
 ///
 /// # Errors
-/// When it could not be made durable, or the disk has no room for it beside what the journal needs. What was there before still is, and
-/// nothing else: an unfinished file is removed, as are those that earlier runs left.
+/// If it could not be made durable, or the disk has no room for it beside the journal's reserve. Existing snapshots are kept,
+/// and unfinished files are removed: its own, and those of earlier runs.
 pub fn write(
     disk: &dyn Disk,
     dir: &Path,
@@ -86,7 +87,7 @@ pub fn write(
     disk.rename(&unfinished, &path).map_err(io(&path))?;
     guard.finish();
     unverified::forget(disk, &path)?;
-    // The folder's own name as well: it may be new.
+    // And the name of the folder itself, which may be new.
     disk.sync_folder(dir).and_then(|()| disk.sync_folder(dir.parent().unwrap_or(dir))).map_err(io(dir))?;
     Ok(Kept { position: end.position, path, bytes })
 }
@@ -118,9 +119,9 @@ struct Laying<'a> {
     file: Box<dyn DiskFile>,
     room: Room<'a>,
     buffer: Vec<u8>,
-    /// Where the buffer's bytes go in the file.
+    /// The offset of the buffer's bytes in the file.
     at: u64,
-    /// Of the section so far, without the buffer.
+    /// The hash of the current section so far, without the buffer.
     hasher: blake3::Hasher,
     sections: Vec<Section>,
     pace: Pace,
@@ -140,7 +141,7 @@ impl Laying<'_> {
         (self.progress)(self.at, self.likely.max(self.at));
         if self.pace == Pace::Gentle && written > 0 {
             self.file.write_out(self.at - written, written)?;
-            // At least as long again, so that others have the disk for half of the time.
+            // A pause of at least the same length, so that others have the disk for half of the time.
             std::thread::sleep(began.elapsed().clamp(GENTLE_REST, 100 * GENTLE_REST));
         }
         Ok(())
@@ -176,7 +177,7 @@ impl Sections for Laying<'_> {
 /// Writes the sections and the header. Returns the bytes of the file.
 fn lay(mut file: Laying<'_>, state: &State, key: HashKey, end: ChainEnd, counts: Counts) -> Result<u64, Failure> {
     write_sections(state, key, &mut file)?;
-    // All of it before the header: what has one is whole.
+    // Everything is flushed before the header: a file with a header is complete.
     let bytes = file.at;
     file.file.sync()?;
     let header = Header { version: VERSION, end, counts, bytes, sections: file.sections };

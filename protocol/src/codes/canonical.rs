@@ -212,7 +212,7 @@ mod tests {
         check(&format!("i{}", dots(40)), Err(InvalidCode::TooLong { bytes: 81 }));
     }
 
-    /// However a code is written, it has at most [`TEXT_BYTES_MAX`] bytes: 64 of the letters of which each takes four bytes for one.
+    /// However a code is written, it has at most [`TEXT_BYTES_MAX`] bytes: 64 letters that each take four bytes instead of one.
     #[test]
     fn a_written_code_has_at_most_256_bytes() {
         assert_eq!(TEXT_BYTES_MAX, 4 * CODE_BYTES_MAX);

@@ -88,7 +88,7 @@ pub enum InvalidTerms {
     Budget = 3,
     /// The period ends before it starts.
     PeriodReversed = 4,
-    /// A period is to be enforced, but there is none.
+    /// The period must be enforced, but there is none.
     PeriodMissing = 5,
     /// Too many clubs are named.
     TooManyClubs = 6,

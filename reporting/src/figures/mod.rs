@@ -46,7 +46,7 @@ pub struct CampaignFigures {
     pub issued: i64,
     /// The number of refunded activations.
     pub refunds: u64,
-    /// What refunds took back; none where the history begins after some of them.
+    /// What refunds took back; none if the history begins after some of them.
     pub taken_back: Option<shown::Amount>,
     /// What refunds could not take back, in minor units.
     #[serde(serialize_with = "shown::amount")]

@@ -24,7 +24,7 @@ pub struct ClientCard {
     pub client: Client,
     /// The name; it may be empty.
     pub name: String,
-    /// When the client was registered; none where that was before the read model began, or where nothing was credited to the client yet.
+    /// When the client was registered; none if that was before the read model began, or if nothing was credited to the client yet.
     pub registered_at: Option<At>,
     /// The gaming balance.
     pub gaming: Amount,
@@ -51,7 +51,7 @@ pub struct Clients {
     pub as_of: AsOf,
 }
 
-/// What a client has; none where there is no such client. One that was never credited has nothing.
+/// The balances of a client; none if there is no such client. A client that was never credited has zeros.
 ///
 /// # Errors
 /// If SQLite fails.
@@ -78,7 +78,8 @@ pub fn card(view: &View<'_>, client: ClientId) -> rusqlite::Result<Option<Client
     }))
 }
 
-/// Whether any record concerns a client: a client is registered with the first credit, and may have held codes or been refused before.
+/// Whether any record concerns a client: a client is registered with the first credit, but may have held codes or been refused
+/// before.
 pub(crate) fn has_history(view: &View<'_>, client: ClientId) -> rusqlite::Result<bool> {
     let mut of_stretch = view.connection.prepare_cached(ANY_OF_STRETCH)?;
     let (first, last) = (view.as_of.history_after.0 >> HISTORY_BITS, view.as_of.position.0 >> HISTORY_BITS);

@@ -11,29 +11,29 @@ use super::tables::VERSION;
 /// Why the read model cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadModelError {
-    /// SQLite.
+    /// SQLite failed.
     #[error("{path}")]
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What it says.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// A file or folder.
+    /// A file or folder cannot be used.
     #[error("{path}")]
     File {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         source: std::io::Error,
     },
-    /// Another process writes to it.
+    /// Another process writes to the read model.
     #[error("{path} is in use by another process")]
     InUse {
         /// The file that is locked.
         path: PathBuf,
     },
-    /// The tables are of another version of the program.
+    /// The tables are of another version.
     #[error(
         "{path} has tables of version {found}, and this program reads version {VERSION}; scrip sidecar rebuilds them from the journal when \
          it starts"
@@ -49,15 +49,15 @@ pub enum ReadModelError {
     CodeForm {
         /// The record.
         position: Position,
-        /// Which form.
+        /// The form.
         source: UnknownForm,
     },
-    /// A batch does not come next, or is damaged.
+    /// A batch does not continue the read model, or is damaged.
     #[error("the batch after position {after}: {cause}")]
     Batch {
         /// The newest position in the read model.
         after: Position,
-        /// What is wrong.
+        /// The reason.
         cause: BatchError,
     },
 }

@@ -1,16 +1,18 @@
-//! The write-ahead log, brought into the file beside the writing: a thread of its own copies and flushes while the writer goes on.
+//! Checkpoints of the write-ahead log: a separate thread copies the log into the file and flushes it while the writer
+//! continues.
 //!
-//! A log begins again only when all of it was brought into the file and nobody reads it. Three things see to that:
+//! SQLite restarts a log from its beginning only when all of it was checkpointed and nobody reads it. To get there:
 //!
-//! - After every [`RECORDS`] the thread brings in what it can, beside the writer and the readers.
-//! - When nothing was written for [`QUIET`], the thread brings in the rest and gives the disk back.
-//! - Under a writer that never rests, the writer itself does so where the log has [`BYTES_MAX`], waiting at most [`WAIT`] for readers. If
-//!   a reader takes longer, it tries again when the log has grown by a quarter, or by [`AGAIN_BYTES`].
-//! - Queries that overlap leave no such moment. From [`AWAITED_BYTES`] on, the writer waits for readers for up to [`PATIENCE`].
-//!   Meanwhile no query begins, and queries that are older than some seconds end ([`Readers::beside`](super::Readers::beside));
-//!   exports end at that size as well. Only another process can keep the log for longer.
+//! - After every [`RECORDS`] the thread checkpoints what it can, without blocking the writer or readers.
+//! - When nothing was written for [`QUIET`], the thread checkpoints the rest and frees the disk space.
+//! - If the writer never pauses, it does so itself once the log has [`BYTES_MAX`], waiting at most [`WAIT`] for readers. If a
+//!   reader takes longer, it tries again when the log has grown by a quarter, or by [`AGAIN_BYTES`].
+//! - Overlapping queries may leave no moment without readers. From [`AWAITED_BYTES`] on, the writer waits for readers for up to
+//!   [`PATIENCE`]. Meanwhile no query starts, and queries older than some seconds end
+//!   ([`Readers::beside`](super::Readers::beside)); exports also end at that size. Only another process can hold the log for
+//!   longer.
 //!
-//! A log that begins again keeps [`KEPT_BYTES`] of its file.
+//! A restarted log keeps [`KEPT_BYTES`] of its file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,31 +25,31 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-/// After how many records the thread takes its turn.
+/// The number of records after which the thread does a checkpoint.
 const RECORDS: u64 = 1 << 16;
 
-/// How large the log is when the writer brings it in.
+/// The size of the log at which the writer does a checkpoint.
 const BYTES_MAX: u64 = 128 << 20;
 
-/// By how much the log grows from one attempt of the writer to the next.
+/// How much the log grows between two attempts of the writer.
 const AGAIN_BYTES: u64 = 32 << 20;
 
-/// How much of its file a log keeps when it begins again.
+/// How much of its file a restarted log keeps.
 pub(super) const KEPT_BYTES: i64 = 32 << 20;
 
-/// For how long nothing was written where the disk is given back.
+/// How long nothing must have been written before the disk space is freed.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// How long the writer waits for readers of the log.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// How large the log is when the writer waits until readers are done. Exports may let it become as large.
+/// The size of the log at which the writer waits until readers are done. Exports may let it grow that large.
 pub(crate) const AWAITED_BYTES: u64 = 512 << 20;
 
-/// For how long the writer waits then. The read model lags behind for so long.
+/// How long the writer waits then. Meanwhile the read model lags behind.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many bytes the log of a read model has on disk; 0 where there is none.
+/// The size of a read model's log on disk, in bytes; 0 if there is none.
 pub fn log_bytes(file: &Path) -> u64 {
     std::fs::metadata(log_of(file)).map_or(0, |log| log.len())
 }
@@ -59,15 +61,15 @@ pub(crate) fn log_of(file: &Path) -> PathBuf {
     log.into()
 }
 
-/// The log of a read model, beside its writer.
+/// The checkpoints of a log, for its writer.
 #[derive(Debug)]
 pub(super) struct Log {
     shared: Arc<Shared>,
-    /// From which size of the log on the writer brings it in.
+    /// The size of the log from which the writer does a checkpoint.
     limit: u64,
-    /// From which size on it waits until readers are done.
+    /// The size from which it waits until readers are done.
     awaited_bytes: u64,
-    /// Whether it waits for that now.
+    /// Whether it is waiting for that.
     awaits: watch::Sender<bool>,
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -77,9 +79,9 @@ pub(super) struct Log {
 struct Shared {
     file: PathBuf,
     connection: Mutex<Connection>,
-    /// Records since the last turn.
+    /// Records since the last checkpoint.
     records: AtomicU64,
-    /// Whether the log has anything that was not brought in, or more of the disk than it keeps.
+    /// Whether the log has anything to checkpoint, or uses more disk space than it keeps.
     is_dirty: AtomicBool,
 }
 
@@ -90,10 +92,10 @@ impl Log {
             file: path.to_owned(),
             connection: Mutex::new(connection),
             records: AtomicU64::new(0),
-            // What an earlier process left.
+            // The log of an earlier process.
             is_dirty: AtomicBool::new(true),
         });
-        // One turn waits at most: it brings in all that there is.
+        // At most one request waits: a checkpoint covers everything.
         let (wake, turns) = sync_channel(1);
         let run = {
             let shared = Arc::clone(&shared);
@@ -108,7 +110,7 @@ impl Log {
             }
         };
         let thread = std::thread::Builder::new().name("read-model-log".into()).spawn(run).expect("a thread can be started");
-        // So that the thread looks at what an earlier process left.
+        // So that the thread looks at the log of an earlier process.
         let _ = wake.try_send(());
         let (awaits, _) = watch::channel(false);
         Ok(Log { shared, limit: BYTES_MAX, awaited_bytes: AWAITED_BYTES, awaits, wake: Some(wake), thread: Some(thread) })
@@ -119,7 +121,7 @@ impl Log {
         self.awaits.subscribe()
     }
 
-    /// A transaction of so many records was written.
+    /// Notes that a transaction of that many records was written.
     pub(super) fn grew(&mut self, records: u64) {
         self.shared.records.fetch_add(records, Ordering::Relaxed);
         self.shared.is_dirty.store(true, Ordering::Relaxed);
@@ -140,20 +142,20 @@ impl Log {
             self.limit = BYTES_MAX;
         }
         if let Some(wake) = &self.wake {
-            // If it is full, a turn is due already.
+            // If the channel is full, a checkpoint is already due.
             let _ = wake.try_send(());
         }
     }
 }
 
 impl Shared {
-    /// Brings in what nobody reads, beside the writer.
+    /// Checkpoints what nobody reads, without blocking the writer.
     fn bring_in_beside(&self) {
         self.records.store(0, Ordering::Relaxed);
         self.checkpoint("PASSIVE", Duration::ZERO);
     }
 
-    /// Brings in all of it and cuts the log's file, where no reader is in the way.
+    /// Checkpoints everything and truncates the log's file, if no reader is in the way.
     fn give_back(&self, wait: Duration) {
         self.is_dirty.store(false, Ordering::Relaxed);
         self.records.store(0, Ordering::Relaxed);
@@ -162,7 +164,7 @@ impl Shared {
         }
     }
 
-    /// Whether all of it was done, waiting so long for readers. What fails here is tried again, and nothing is lost by it.
+    /// Whether everything was checkpointed, waiting at most that long for readers. A failure is retried, and loses nothing.
     fn checkpoint(&self, how: &str, wait: Duration) -> bool {
         let connection = self.connection.lock();
         let waits = connection.busy_timeout(wait);
@@ -171,7 +173,7 @@ impl Shared {
         match done {
             Ok(busy) => busy == 0,
             Err(error) => {
-                tracing::warn!(%error, "the write-ahead log was not brought into the read model's file");
+                tracing::warn!(%error, "the write-ahead log could not be checkpointed");
                 false
             }
         }
@@ -182,7 +184,7 @@ impl Drop for Log {
     fn drop(&mut self) {
         drop(self.wake.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there was printed, and nothing depends on the thread.
+            // A panic of the thread was printed, and nothing depends on the thread.
             let _ = thread.join();
         }
     }
@@ -202,7 +204,7 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(30);
 
-    /// A read model's file with its log, and a writer that writes much.
+    /// A read model's file with its log, and a writer that writes a lot.
     struct Site {
         _folder: tempfile::TempDir,
         path: PathBuf,
@@ -237,7 +239,7 @@ mod tests {
         }
     }
 
-    /// Pain 43: the disk is given back while the process runs, soon after the last transaction.
+    /// Pain 43: the disk space is freed while the process runs, soon after the last transaction.
     #[test]
     fn the_log_is_given_back_when_nothing_is_written() {
         let mut site = Site::new();
@@ -248,7 +250,7 @@ mod tests {
         site.is_given_back();
     }
 
-    /// A reader keeps the log, and it is given back when the reader is done.
+    /// A reader holds the log, which is truncated once the reader is done.
     #[test]
     fn a_reader_keeps_the_log_only_while_it_reads() {
         let mut site = Site::new();
@@ -265,7 +267,7 @@ mod tests {
         site.is_given_back();
     }
 
-    /// A writer that never rests brings the log in itself where it is large, and goes on where a reader is in the way.
+    /// A writer that never pauses checkpoints a large log itself, and continues if a reader is in the way.
     #[test]
     fn a_writer_that_never_rests_brings_the_log_in() {
         let mut site = Site::new();
@@ -280,7 +282,7 @@ mod tests {
         assert!(log_bytes(&site.path) > 0 && site.log.limit >= BYTES_MAX);
     }
 
-    /// What a log keeps of its file when it begins again is a part of what it may have.
+    /// The part of its file that a restarted log keeps is smaller than its maximum.
     #[test]
     fn a_log_that_begins_again_keeps_little() {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -290,7 +292,7 @@ mod tests {
         const { assert!((KEPT_BYTES as u64) < BYTES_MAX) }
     }
 
-    /// A read model with a log that is large enough for its writer to wait, and what answers queries from it.
+    /// A read model whose log is large enough for its writer to wait, and the readers that answer queries from it.
     struct Overlapping {
         _folder: tempfile::TempDir,
         _standing: watch::Sender<Standing>,
@@ -317,7 +319,7 @@ mod tests {
             Overlapping { _folder: folder, _standing: standing, model, api }
         }
 
-        /// A query that says that it began, with the bytes of the log at that moment, and goes on until it is released.
+        /// A query that reports its start, with the size of the log at that moment, and continues until it is released.
         fn query(&self) -> Query {
             let (began, begins) = sync_channel(1);
             let (release, released) = sync_channel::<()>(0);
@@ -344,8 +346,8 @@ mod tests {
         }
     }
 
-    /// Pain 43: queries that overlap leave no moment without a reader. Past a size of the log the writer makes one: no query begins
-    /// until those that read are done and the log was given back.
+    /// Pain 43: overlapping queries leave no moment without a reader. Above a certain size of the log the writer creates one:
+    /// no query starts until the running ones are done and the log was truncated.
     #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
     async fn queries_that_overlap_do_not_keep_the_log() {
         let mut site = Overlapping::new();
@@ -373,7 +375,7 @@ mod tests {
         second.ends().await;
     }
 
-    /// A query that is older than some seconds ends when the writer waits for it, and its caller may retry.
+    /// A query older than some seconds ends when the writer waits for it, and its caller may retry.
     #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
     async fn an_old_query_ends_when_the_writer_waits_for_it() {
         const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";

@@ -1,11 +1,11 @@
-//! The read model: what the journal says, in the tables of `schema.sql`.
+//! The read model: the contents of the journal in the tables of `schema.sql`.
 //!
-//! One writer applies whole batches, and moves the cursor in the same transaction: whatever moment the process is killed at, a batch is
-//! in it once or not at all. Batches received meanwhile share a transaction, so that it keeps up with an engine under load; what
-//! is in the tables does not depend on which. Readers use their own transactions, and see one position. A read model of another version
-//! of the tables is not migrated but rebuilt.
+//! One writer applies whole batches and moves the cursor in the same transaction: whenever the process is killed, the tables
+//! have a batch once or not at all. Batches received meanwhile share a transaction, so that the read model keeps up with an
+//! engine under load; the contents of the tables do not depend on how batches were grouped. Readers use their own transactions,
+//! and see one position. A read model with another version of the tables is not migrated but rebuilt.
 //!
-//! `project` says what each record writes; `gathered` what is added up over a transaction before it is written.
+//! `project` writes the rows of each record; `gathered` collects sums over a transaction before they are written.
 
 mod campaign_counters;
 mod error;

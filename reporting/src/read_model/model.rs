@@ -12,14 +12,14 @@ use super::seed::Seed;
 use super::tables::{BUSY, SCHEMA, VERSION, code_form, read_cursor, write_cursor};
 use super::{log, project};
 
-/// How many KiB of the file the writer keeps in memory: what a transaction changes all over the file is found there again.
+/// The writer's cache in KiB: a transaction changes pages all over the file, and finds them there again.
 const CACHE_KIB: i64 = 256 << 10;
 
-/// Takes the write lock at the beginning: SQLite does not wait for it in a transaction that has read before it writes, and a checkpoint that
-/// gives the log back holds it for a moment.
+/// Takes the write lock at the beginning: SQLite does not wait for it in a transaction that has read before it writes, and a
+/// checkpoint that frees the log holds it for a moment.
 const WRITES: TransactionBehavior = TransactionBehavior::Immediate;
 
-/// The one that writes. Owns the file as long as it lives, by the convention of who opens it; others read.
+/// The writer. Owns the file while it lives, by convention of its callers; all others only read.
 pub struct ReadModel {
     path: PathBuf,
     pub(super) connection: Connection,
@@ -29,10 +29,10 @@ pub struct ReadModel {
 }
 
 impl ReadModel {
-    /// Opens the read model of a file, or begins one. One of another version is left alone: `None`.
+    /// Opens the read model in a file, or creates one. Leaves one of another version unchanged and returns `None`.
     ///
     /// # Errors
-    /// When it cannot be opened, or is no read model.
+    /// If it cannot be opened, or is not a read model.
     pub fn open(path: &Path) -> Result<Option<ReadModel>, ReadModelError> {
         make_private(path)?;
         ReadModel::try_open(path).map_err(ReadModelError::sqlite(path))
@@ -44,10 +44,10 @@ impl ReadModel {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(128);
         connection.pragma_update(None, "journal_mode", "wal")?;
-        // A power loss may take the newest transactions, cursor and all: the journal has them still.
+        // A power cut may lose the newest transactions with their cursor: the journal still has them.
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        // The log is brought into the file by a thread of its own.
+        // A separate thread does the checkpoints.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "journal_size_limit", log::KEPT_BYTES)?;
         connection.pragma_update(None, "temp_store", "memory")?;
@@ -72,7 +72,7 @@ impl ReadModel {
         Ok(Some(ReadModel { path: path.to_owned(), connection, cursor, known, log }))
     }
 
-    /// How far it has come.
+    /// The position of the newest applied record.
     pub fn cursor(&self) -> ChainEnd {
         self.cursor
     }
@@ -85,8 +85,8 @@ impl ReadModel {
     /// Applies batches that continue the chain, in one transaction with the cursor.
     ///
     /// # Errors
-    /// When one does not continue the chain, the settings name a form of codes that is not known here, or SQLite fails. Nothing is applied then, and the read model is to be opened again: what
-    /// it remembers of its tables may be ahead of them.
+    /// If one does not continue the chain, the settings name an unknown form of codes, or SQLite fails. Nothing is applied
+    /// then, and the read model must be opened again, because its memory may be ahead of its tables.
     pub fn apply(&mut self, batches: &[impl AsRef<[u8]>]) -> Result<(), ReadModelError> {
         let path = &self.path;
         let failed = |source| ReadModelError::Sqlite { path: path.clone(), source };
@@ -114,11 +114,11 @@ impl ReadModel {
         Ok(())
     }
 
-    /// Begins with what a snapshot says of everything up to a position: an empty read model is filled, in one transaction with the cursor. What
-    /// came before that position is in counters and balances only.
+    /// Starts with the contents of a snapshot: fills an empty read model in one transaction with the cursor. Earlier history is
+    /// in counters and balances only.
     ///
     /// # Errors
-    /// When SQLite fails, here or in `fill`. Nothing is in it then.
+    /// If SQLite fails, here or in `fill`. The read model stays empty then.
     pub fn seed(
         &mut self,
         end: ChainEnd,
@@ -136,10 +136,10 @@ impl ReadModel {
         Ok(())
     }
 
-    /// Ends the writing: what is in the write-ahead log is brought into the file, as far as nobody reads it.
+    /// Ends writing: checkpoints the write-ahead log, as far as nobody reads it.
     ///
     /// # Errors
-    /// When SQLite fails.
+    /// If SQLite fails.
     pub fn close(self) -> Result<(), ReadModelError> {
         let failed = ReadModelError::sqlite(&self.path);
         let bring = || self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).optional();
@@ -156,10 +156,10 @@ mod tests {
 
     use super::*;
 
-    /// Has the write lock until the writer waits for it.
+    /// Holds the write lock until the writer waits for it.
     static HOLDER: Mutex<Option<Connection>> = Mutex::new(None);
 
-    /// A checkpoint has the write lock for a moment: a batch waits for it, though its first statement only reads.
+    /// A checkpoint holds the write lock for a moment: a batch waits for it, although its first statement only reads.
     #[test]
     fn a_batch_waits_for_the_write_lock() {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,14 +1,15 @@
 //! Starts a read model from a snapshot, when the journal no longer has its first records.
 //!
-//! The caller reads the snapshot, and [`Seed`] writes its contents into the tables: who and what there is, counters, balances, and
-//! the uses that are held. `beginning.position` says up to where this stands for the history, of which there are no rows: lists of
-//! activations, operations, refusals, requests and changes begin behind it, and so do the figures of days and clubs, where refunds of what was
-//! activated before stand under club 0.
+//! The caller reads the snapshot, and [`Seed`] writes its contents into the tables: clubs, clients, campaigns and so on,
+//! counters, balances, and open holds. The rows replace the history up to `beginning.position`: lists of activations,
+//! operations, refusals, requests and changes start after it, and so do the figures by day and club. There, refunds of earlier
+//! activations count under club 0.
 //!
-//! A snapshot does not contain everything. When clubs, groups and clients were registered, and when holds were given, is 0; so are
-//! a client's activations, which count from the beginning on. `code_use.ever` leaves out what was refunded before, and
-//! the first and last activation of a code are 0. `campaign.taken_back` is NULL where activations were refunded. `code.taken` is the last position at which the value can have been taken: that of the beginning,
-//! or of an archived code the record that archived it, so that the campaigns that have had a value stay in their order.
+//! A snapshot does not contain everything. The times at which clubs, groups and clients were registered and holds were created
+//! are 0. A client's activations count from the beginning on. `code_use.ever` leaves out earlier refunded activations, and the
+//! first and last activation of a code are 0. `campaign.taken_back` is NULL if activations were refunded. `code.taken` is the
+//! last position at which the value can have been taken: the beginning, or for an archived code the record that archived it.
+//! The campaigns that have had a value therefore stay in order.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use scrip_protocol::batch::ChainEnd;
@@ -23,20 +24,20 @@ use super::held::{Codes, Held};
 use super::rows::{ClientKey, folded, json, number, request_bytes};
 use super::uses::{Use, Uses};
 
-/// Why a row was not written.
+/// Why a row could not be written.
 pub type SeedError = rusqlite::Error;
 
-/// The position up to which a read model has counters and balances only; 0 where it has the whole history.
+/// The position up to which a read model has only counters and balances; 0 if it has the whole history.
 ///
 /// # Errors
-/// When SQLite fails.
+/// If SQLite fails.
 pub fn beginning(connection: &Connection) -> rusqlite::Result<Position> {
     let mut statement = connection.prepare_cached("SELECT position FROM beginning")?;
     let position = statement.query_row([], |row| row.get::<_, i64>(0)).optional()?;
     Ok(Position(position.and_then(|position| u64::try_from(position).ok()).unwrap_or(0)))
 }
 
-/// A campaign of a snapshot, but for its codes.
+/// A campaign of a snapshot, without its codes.
 #[derive(Debug, Clone)]
 pub struct SeededCampaign<'a> {
     /// Its number.
@@ -45,47 +46,47 @@ pub struct SeededCampaign<'a> {
     pub terms: &'a Terms,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
-    /// When it was archived, in milliseconds since 1970, and by which record; none while it is not.
+    /// When it was archived, in milliseconds since 1970, and by which record; none if it is not archived.
     pub archived: Option<(u64, Position)>,
-    /// How many activations there are, refunded ones taken off.
+    /// The number of activations, without refunded ones.
     pub activations: u64,
-    /// The bonuses credited, less what was taken back.
+    /// The credited bonuses, less the amounts taken back.
     pub issued: Money,
-    /// How many activations were refunded.
+    /// The number of refunded activations.
     pub refunds: u64,
-    /// What refunds could not take back.
+    /// The amount that refunds could not take back.
     pub uncollected: Money,
-    /// When codes were added, as far as that is known: the latest times.
+    /// When codes were added, as far as known: the latest times.
     pub added: &'a [CodesBatch],
 }
 
 /// A code of a campaign of a snapshot.
 #[derive(Debug, Clone, Copy)]
 pub struct SeededCode<'a> {
-    /// As it was written.
+    /// The code as it was entered.
     pub code: &'a str,
-    /// How often it is activated, refunded activations taken off.
+    /// The number of activations, without refunded ones.
     pub activations: u32,
-    /// Where it is archived apart from its campaign's own state: for whose sake, and by which record its value became free.
+    /// If it is archived individually: the reason, and the record that freed its value.
     pub archived: Option<(ArchiveCause, Position)>,
 }
 
-/// A use that is held.
+/// An open hold.
 #[derive(Debug, Clone, Copy)]
 pub struct SeededHold {
-    /// The hold's record.
+    /// The position of its record.
     pub hold: Position,
-    /// Who may use it.
+    /// The client.
     pub client: ClientId,
-    /// Where.
+    /// The club.
     pub club: ClubId,
-    /// Of a code of which campaign.
+    /// The campaign of the code.
     pub campaign: CampaignId,
-    /// Which of its codes.
+    /// The slot of the code.
     pub slot: u32,
-    /// What its confirmation credits.
+    /// The amount that its confirmation credits.
     pub amount: Money,
-    /// The first moment at which it is no longer open, in milliseconds since 1970.
+    /// When it expires, in milliseconds since 1970.
     pub expires_ms: u64,
     /// The credential that sent the request.
     pub credential: CredentialId,
@@ -104,10 +105,10 @@ impl<'t> Seed<'t> {
         Seed { connection: transaction, end, form: CodeForm::CURRENT, campaigns: Campaigns::default() }
     }
 
-    /// The settings, and the recorded form in which codes are compared; `None` if no record names one. Before everything else.
+    /// The settings, and the recorded form in which codes are compared; `None` if no record names one. Call this first.
     ///
     /// # Errors
-    /// When SQLite fails, as of all that follow.
+    /// If SQLite fails; the same applies to the functions below.
     pub fn settings(&mut self, settings: &Settings, recorded: Option<RecordedForm>) -> rusqlite::Result<()> {
         let form = recorded.map_or(CodeForm::CaseFolded as u8, |recorded| recorded.form);
         self.form = CodeForm::from_number(form).unwrap_or(CodeForm::CURRENT);
@@ -119,7 +120,7 @@ impl<'t> Seed<'t> {
         )
     }
 
-    /// The latest time in a request id that was executed, or a later one, in milliseconds since 1970.
+    /// An upper bound of the times in executed request ids, in milliseconds since 1970.
     ///
     /// # Errors
     /// See [`Seed::settings`].
@@ -191,7 +192,7 @@ impl<'t> Seed<'t> {
             activations: seeded.activations,
             issued: seeded.issued.0,
             refunds: seeded.refunds,
-            // A snapshot does not say how much refunds took back, unless there were none.
+            // A snapshot does not contain the amount that refunds took back; without refunds it is 0.
             taken_back: (seeded.refunds == 0).then_some(0),
             uncollected: seeded.uncollected.0,
             ..Campaign::new(seeded.terms.clone(), seeded.created_ms)
@@ -206,7 +207,7 @@ impl<'t> Seed<'t> {
             });
             let freed = code.archived.or(seeded.archived.map(|(_, by)| (ArchiveCause::ByCampaign, by))).map(|(_, by)| by);
             let taken = freed.unwrap_or(self.end.position);
-            // The engine took it for a code, so that it has a normal form.
+            // The engine accepted it as a code, so it has a normal form.
             let value = self.form.normalise(code.code);
             let value = value.as_ref().map_or(code.code, NormalisedCode::as_str);
             insert.execute(params![campaign, slot, code.code, value, how.unwrap_or(0), number(taken.0)])?;
@@ -224,7 +225,7 @@ impl<'t> Seed<'t> {
         Ok(())
     }
 
-    /// What is known of when codes were added; one row has those of which nothing is.
+    /// The known times at which codes were added; one row counts those without a known time.
     fn added(&self, campaign: u32, codes: u32, seeded: &SeededCampaign<'_>) -> rusqlite::Result<()> {
         let known: u32 = seeded.added.iter().map(|added| added.codes).sum();
         let rest = CodesBatch { at_ms: seeded.created_ms, codes: codes.saturating_sub(known), position: Position(0) };
@@ -239,7 +240,7 @@ impl<'t> Seed<'t> {
         Ok(())
     }
 
-    /// A client with what the client has.
+    /// A client with its balances and counters.
     ///
     /// # Errors
     /// See [`Seed::settings`].
@@ -251,13 +252,13 @@ impl<'t> Seed<'t> {
         )
     }
 
-    /// A use that is held.
+    /// An open hold.
     ///
     /// # Errors
     /// See [`Seed::settings`].
     pub fn hold(&mut self, held: &SeededHold) -> rusqlite::Result<()> {
         let SeededHold { hold, client, club, campaign, slot, amount, expires_ms, credential } = *held;
-        // Which request it was is not known.
+        // The request is unknown.
         let request = request_bytes(RequestId(0));
         self.put(
             "INSERT INTO hold VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
@@ -348,7 +349,7 @@ mod tests {
         })
     }
 
-    /// Each row of an answer, its columns joined.
+    /// Each row of a result, with its columns joined.
     #[track_caller]
     fn rows(connection: &Connection, query: &str) -> Vec<String> {
         let read = |row: &rusqlite::Row<'_>| {
@@ -369,8 +370,8 @@ mod tests {
         found.expect("it is answered")
     }
 
-    /// Pain 18: what a snapshot says stands in the tables with the cursor, counted as the engine counts; what it does not say is 0, and the
-    /// beginning says up to where that is so.
+    /// Pain 18: the contents of a snapshot are in the tables together with the cursor, counted as the engine counts. What it
+    /// does not contain is 0, and `beginning` states up to which position that applies.
     #[test]
     fn what_a_snapshot_says_stands_in_the_tables() {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -394,7 +395,7 @@ mod tests {
                     archived_exhausted, activations, issued, refunds, taken_back, uncollected, last_activation FROM campaign",
             &["1 20 - 4 2 2 2 1 1 4 2000 1 - 100 -", "2 20 40 1 0 0 0 0 0 4 2000 0 0 0 -"],
         );
-        // What is known of the addings is the latest of them.
+        // Only the latest additions are known.
         check("SELECT * FROM codes_added", &["1 0 3 20 0 unknown", "1 3 1 30 300 unknown", "2 0 1 20 0 unknown"]);
         // One value in two campaigns: the one that holds it took it last.
         check(
@@ -404,14 +405,14 @@ mod tests {
         check("SELECT * FROM code_use", &["1 0 2 2 0 0", "1 2 2 2 0 0"]);
         check("SELECT * FROM client", &["7 Ann 0 1 2 3 4 0 ann"]);
         check("SELECT hold, at_ms, client, slot, expires_ms, ended FROM hold", &["800 0 7 3 1790000000001 -"]);
-        // Longer stretches begin before the snapshot.
+        // Longer stretches start before the snapshot.
         check("SELECT * FROM held", &["1 0 1790000000001 1 0 500 0"]);
         for table in ["activation", "refund", "entry", "client_history", "request", "refusal", "change", "activity"] {
             check(&format!("SELECT count(*) FROM {table}"), &["0"]);
         }
     }
 
-    /// A seed that cannot be written leaves nothing: not the rows before the one that failed, nor the cursor.
+    /// A failed seed leaves nothing: neither the rows written before the failure nor the cursor.
     #[test]
     fn what_cannot_be_written_leaves_nothing() {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,4 +1,4 @@
-//! The tables, and what they have one row of: the cursor, the form of codes.
+//! The tables, and those with a single row: the cursor and the form of codes.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::codes::{CodeForm, RecordedForm, UnknownForm};
 
-/// The version of the tables. It changes with them, and with what is put into them.
+/// The version of the tables. Change it whenever the tables or their contents change.
 pub const VERSION: i64 = 3;
 
 /// The tables.
 pub const SCHEMA: &str = include_str!("schema.sql");
 
-/// How long a writer or reader waits for another's lock, which each holds for a moment.
+/// How long a writer or reader waits for a lock, which others hold only for a moment.
 pub(super) const BUSY: Duration = Duration::from_secs(10);
 
 /// The form in which the organisation compares codes.
 ///
 /// # Errors
-/// When SQLite fails, or this program does not know the form.
+/// If SQLite fails, or this program does not know the form.
 pub(crate) fn code_form(connection: &Connection) -> rusqlite::Result<CodeForm> {
     let mut statement = connection.prepare_cached("SELECT code_form FROM organisation")?;
     let known = |number: u8| {
@@ -28,11 +28,11 @@ pub(crate) fn code_form(connection: &Connection) -> rusqlite::Result<CodeForm> {
         CodeForm::from_number(number).ok_or_else(unknown)
     };
     let form = statement.query_row([], |row| known(row.get(0)?)).optional()?;
-    // Before there are settings there are no codes.
+    // Without settings there are no codes.
     Ok(form.unwrap_or(CodeForm::CURRENT))
 }
 
-/// How far the tables have come.
+/// The position of the newest applied record.
 pub(super) fn read_cursor(connection: &Connection) -> rusqlite::Result<ChainEnd> {
     connection.prepare_cached("SELECT position, hash, time_ms FROM cursor")?.query_row([], |row| {
         Ok(ChainEnd {
@@ -43,7 +43,7 @@ pub(super) fn read_cursor(connection: &Connection) -> rusqlite::Result<ChainEnd>
     })
 }
 
-/// Moves that on.
+/// Moves the cursor.
 pub(super) fn write_cursor(connection: &Connection, chain: &ChainEnd) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("UPDATE cursor SET position = ?, hash = ?, time_ms = ?")?;
     statement.execute(params![chain.position.0 as i64, chain.hash, chain.time_ms as i64])?;
@@ -54,7 +54,7 @@ pub(super) fn write_cursor(connection: &Connection, chain: &ChainEnd) -> rusqlit
 mod tests {
     use super::*;
 
-    /// A program rebuilds files of another version and reads those of its own: tables that changed need a new version.
+    /// A program rebuilds files of another version and reads those of its own: changed tables need a new version.
     #[test]
     fn changed_tables_have_a_new_version() {
         let statements =

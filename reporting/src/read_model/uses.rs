@@ -1,7 +1,7 @@
 //! How often each code was activated: the part of `code_use` that the projection needs at every activation, kept in memory.
 //!
-//! A campaign's codes are read from the table when the first of them is needed, and stay for as long as there is room. What changes
-//! here is written at the end of the transaction.
+//! The codes of a campaign are read from the table when the first of them is needed, and stay in memory while there is room.
+//! Changes are written at the end of the transaction.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,15 @@ use rusqlite::{Connection, params};
 
 use super::rows::number;
 
-/// How many codes are kept at most, each with 8 bytes: 128 MiB.
+/// The maximum number of codes in memory, with 8 bytes each: 128 MiB.
 const CODES_MAX: usize = 16 << 20;
 
-/// How a code was used.
+/// The uses of a code.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Use {
-    /// Activations, refunded ones taken off.
+    /// Activations, without refunded ones.
     pub(super) activations: u32,
-    /// Activations, refunded ones included.
+    /// Activations, with refunded ones.
     pub(super) ever: u32,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Uses {
     codes: usize,
     /// Counts transactions, to find the least recently used campaign.
     turn: u64,
-    /// What is to be written: campaign, slot and the position of an activation; 0 for a refund.
+    /// The pending changes: campaign, slot and the position of an activation; 0 for a refund.
     touched: Vec<(u32, u32, u64)>,
 }
 
@@ -39,7 +39,7 @@ struct OfCampaign {
 }
 
 impl Uses {
-    /// How a code was used.
+    /// The uses of a code.
     pub(super) fn of(&mut self, connection: &Connection, campaign: u32, slot: u32) -> rusqlite::Result<Use> {
         Ok(*self.slot(connection, campaign, slot)?)
     }
@@ -54,7 +54,7 @@ impl Uses {
         Ok(before)
     }
 
-    /// Takes an activation off again. Returns the uses before that.
+    /// Subtracts a refunded activation. Returns the uses before that.
     pub(super) fn refund(&mut self, connection: &Connection, campaign: u32, slot: u32) -> rusqlite::Result<Use> {
         let of = self.slot(connection, campaign, slot)?;
         let before = *of;
@@ -63,7 +63,7 @@ impl Uses {
         Ok(before)
     }
 
-    /// Every code of a campaign that was ever activated, with its slot.
+    /// All codes of a campaign that were ever activated, with their slots.
     pub(super) fn all(&mut self, connection: &Connection, campaign: u32) -> rusqlite::Result<impl Iterator<Item = (u32, Use)>> {
         let used = self.campaign(connection, campaign)?.uses.iter().zip(0..);
         Ok(used.filter(|(of, _)| of.ever > 0).map(|(of, slot)| (slot, *of)))
@@ -92,7 +92,7 @@ impl Uses {
         Ok(of)
     }
 
-    /// Writes what has changed, and makes room.
+    /// Writes the changes, and frees memory if needed.
     pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(
             "INSERT INTO code_use VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET activations = excluded.activations,

@@ -12,55 +12,55 @@ use super::model::ReadModel;
 use super::tables::{BUSY, VERSION, read_cursor};
 use crate::shown::{self, At};
 
-/// How many KiB of the file a reader keeps in memory.
+/// The cache of a reader in KiB.
 const CACHE_KIB: i64 = 16 << 10;
 
-/// How much of the file is read in place, through a map: 2 GiB, the most that SQLite maps. Exports read half as long again without.
+/// How much of the file is memory-mapped: 2 GiB, the maximum of SQLite. Without the map, exports take half as long again.
 const MAPPED_BYTES: i64 = 0x7fff_0000;
 
 /// How many idle connections are kept for the next readers.
 const IDLE_MAX: usize = 24;
 
-/// Those that read: connections to a read model that are used in turn, by blocking threads.
+/// The readers: connections to a read model that blocking threads use in turn.
 pub struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     awaited: watch::Receiver<bool>,
 }
 
-/// What an answer is as of.
+/// The state that an answer is based on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct AsOf {
-    /// The newest record of the journal that is in it.
+    /// The newest applied record of the journal.
     #[schema(value_type = u64)]
     pub position: Position,
-    /// The time of that record's batch; of answers that depend on the time, as those with holds and periods, the engine's time, which goes on
-    /// while no record comes. In milliseconds since 1970 here, in JSON as a text.
+    /// The time of that record's batch; for answers that depend on the time, such as those with holds and periods, the engine's
+    /// time, which advances even if no record arrives. In milliseconds since 1970 here, a string in JSON.
     #[serde(rename = "time", serialize_with = "shown::time")]
     #[schema(value_type = At)]
     pub time_ms: u64,
-    /// History begins after this record: what happened up to it is in counters and balances only. 0 where all of it is here.
+    /// History begins after this record; what happened up to it is in counters and balances only. 0 if the history is complete.
     #[schema(value_type = u64)]
     pub history_after: Position,
-    /// The time of that record's batch; none where all of the history is here.
+    /// The time of that record's batch; none if the history is complete.
     pub history_after_time: Option<At>,
 }
 
-/// One position of the read model: a read transaction. As long as it lives, what is written meanwhile waits in the write-ahead log, so
-/// that it should not live for long.
+/// One position of the read model: a read transaction. While it lives, everything written stays in the write-ahead log, so it
+/// must not live long.
 pub struct View<'a> {
-    /// For queries; they change nothing.
+    /// For queries that change nothing.
     pub connection: &'a Connection,
-    /// What they are as of, where they do not depend on the time.
+    /// What answers are as of if they do not depend on the time.
     pub as_of: AsOf,
-    /// The time at which holds are open, periods run and a day is today, in milliseconds since 1970: that of the newest batch, or a later one.
+    /// The time for open holds, periods and "today", in milliseconds since 1970: that of the newest batch, or later.
     pub now_ms: u64,
-    /// The time by which the engine refuses request ids as too old, while every record of an id that it accepted before is in here, in
-    /// milliseconds since 1970; 0 while none is known.
+    /// The time by which the engine refuses request ids as too old, such that every record of an id that it accepted before is
+    /// included, in milliseconds since 1970; 0 while none is known.
     pub requests_ms: u64,
 }
 
-/// What is known of the engine's time, in milliseconds since 1970; 0 where nothing is.
+/// The engine's time as far as known, in milliseconds since 1970; 0 if unknown.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ViewTime {
     /// See [`View::now_ms`].
@@ -76,19 +76,19 @@ impl From<u64> for ViewTime {
 }
 
 impl View<'_> {
-    /// What answers that depend on the time are as of.
+    /// What answers are as of if they depend on the time.
     pub fn now(&self) -> AsOf {
         AsOf { time_ms: self.now_ms, ..self.as_of }
     }
 }
 
 impl AsOf {
-    /// What a read model with all of the history is as of.
+    /// The state of a read model with the complete history.
     pub fn whole(position: Position, time_ms: u64) -> AsOf {
         AsOf { position, time_ms, history_after: Position(0), history_after_time: None }
     }
 
-    /// Whether what happened at this position is in rows here.
+    /// Whether this position is part of the history.
     pub fn covers(&self, position: Position) -> bool {
         // No record is at position 0.
         position.0 == 0 || (self.history_after < position && position <= self.position)
@@ -115,12 +115,12 @@ impl Readers {
         Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()), awaited: watch::channel(false).1 }
     }
 
-    /// Readers beside the writer in the same process, who know when it waits for them.
+    /// Readers in the writer's process, which know when the writer waits for them.
     pub fn beside(model: &ReadModel) -> Readers {
         Readers { awaited: model.log.awaits(), ..Readers::new(model.path()) }
     }
 
-    /// Whether the writer waits until nobody reads, because the write-ahead log is large.
+    /// Whether the writer waits for readers because the write-ahead log is large.
     pub fn awaited(&self) -> watch::Receiver<bool> {
         self.awaited.clone()
     }
@@ -133,12 +133,12 @@ impl Readers {
     /// Calls `read` with a view of the newest position, at the time of its batch. Blocks.
     ///
     /// # Errors
-    /// When SQLite fails, here or in `read`.
+    /// If SQLite fails, here or in `read`.
     pub fn view<T>(&self, read: impl FnOnce(&View<'_>) -> rusqlite::Result<T>) -> Result<T, ReadModelError> {
         self.view_at(ViewTime::default(), read)
     }
 
-    /// The same at a time, where that is later than the newest batch's.
+    /// The same at a given time, if that is later than the newest batch's.
     ///
     /// # Errors
     /// See [`Readers::view`].
@@ -157,7 +157,7 @@ impl Readers {
     }
 
     fn connection(&self) -> Result<Connection, ReadModelError> {
-        // Taken out before one is made: a guard in the pattern would be held meanwhile.
+        // Taken out first: a guard in the pattern would be held while a new one is opened.
         let idle = self.idle.lock().pop();
         if let Some(connection) = idle {
             return Ok(connection);

@@ -35,8 +35,9 @@ const CLIENTS_AUDITED: usize = 1_000;
 
 /// Try Scrip on sample data: import, redeem in a burst, and audit
 ///
-/// Imports 50,000 codes, redeems all of them in a burst, and audits the result. Everything runs in this process, in a folder of its own. Kill it at any moment (kill -9) and run it again: it finds out the
-/// outcomes of its requests and shows that nothing was lost or executed twice.
+/// Imports 50,000 codes, redeems all of them in a burst, and audits the result. Everything runs in this process, in a folder of its
+/// own. Kill it at any moment (kill -9) and run it again: it retries its requests, and shows that nothing was lost or executed
+/// twice. Exits with 8 if the audit finds a difference.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Exit after the audit, instead of keeping the engine running
@@ -56,7 +57,9 @@ pub(crate) struct Demo {
     /// 1 makes the burst long enough to be killed in the middle.
     #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     in_flight: u32,
-    /// Start although this machine's clock is implausible beside the newest record. Give it once: it is remembered
+    /// Start although this machine's clock seems wrong
+    ///
+    /// Pass this once, after checking that the clock is right; the demo's engine remembers it.
     #[arg(long)]
     accept_clock: bool,
 }

@@ -130,7 +130,7 @@ pub(super) struct Options {
     /// Skew of the clients: the exponent of Zipf's law; 0 spreads evenly
     #[arg(long, default_value_t = 0.0, value_name = "S", help_heading = "Mix")]
     pub(super) zipf: f64,
-    /// Seed of everything random [default: 1 on an engine of its own, otherwise random]
+    /// Seed of all random choices [default: 1 on an engine of its own, otherwise random]
     #[arg(long, value_name = "N", help_heading = "Mix")]
     pub(super) seed: Option<u64>,
 

@@ -46,22 +46,22 @@ pub(super) struct Versus {
     /// Rival to measure; the Debian packages are redis-server and postgresql
     #[arg(value_enum)]
     rival: Name,
-    /// Codes to redeem with many requests in flight
+    /// Number of codes to redeem with many requests in flight
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     requests: u32,
-    /// Redemptions that each connection makes one at a time
+    /// Number of redemptions on each connection, one at a time
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     alone: u32,
-    /// Number of connections, besides one
+    /// Number of connections; a single connection is measured as well
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=64))]
     connections: u32,
-    /// Requests in flight on each connection, when there are many
+    /// Requests in flight on each connection, where many are in flight
     #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u32).range(2..=32_768))]
     in_flight: u32,
-    /// Requests in one transaction, when PostgreSQL gets several at once
+    /// Requests in each transaction of PostgreSQL, where several share one
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     per_call: u32,
-    /// Seconds after which the rival gets no more requests of a measurement
+    /// Maximum duration of each measurement of the rival, in seconds
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
     /// Parent of the temporary folders, on the disk to measure [default: the system's temporary folder]

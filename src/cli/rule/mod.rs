@@ -107,8 +107,8 @@ struct Update {
 
 /// Lint a rule without saving it
 ///
-/// Treats the rule as active. Reports which other rules can fire on the same top-up, conditions that exclude each other and
-/// formulas that can yield nothing; and what all rules together credit at the amounts where that changes.
+/// Treats the rule as active. Reports which other rules can fire on the same top-up, conditions that exclude each other, and
+/// formulas that can yield nothing. Also prints what all rules together credit, at each amount where that changes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   scrip rule lint --when 'topupAmountMajor >= 500' \\

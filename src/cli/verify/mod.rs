@@ -22,8 +22,9 @@ use crate::reach::Reach;
 
 /// Recompute all state from the journal and report differences
 ///
-/// Compares it with the snapshots, or with a running engine. Checks the hash chain on the way. Exits with 8 if anything differs, and prints the first difference; exits with 6 if a file is
-/// damaged. Without --live no engine may be running on the data folder.
+/// Compares the state with the snapshots, or with a running engine, and checks the hash chain of the journal. If anything differs,
+/// prints the first difference and exits with 8. Exits with 6 if a file is damaged. Without --live no engine may be running on the
+/// data folder.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// Compare with a running engine, which keeps working

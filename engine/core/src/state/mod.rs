@@ -1,9 +1,8 @@
 //! The state of an organisation, with its two operations: decide and apply.
 //!
-//! Each command that changes something has a file here with its `decide`: a pure function of the state and the request,
-//! which returns the record of what happens. [`State::apply`] is the only way in which the state changes; it cannot fail, and
-//! replaying the journal calls nothing else. The answer to a request is read off its record, so that it is the same again when
-//! the request is repeated or the journal replayed.
+//! Each command that changes something has a file here with its `decide`: a pure function of the state and the request that
+//! returns a record. Only [`State::apply`] changes the state; it cannot fail, and a replay of the journal calls nothing else.
+//! The reply to a request is derived from its record, so that it is the same for a retry and after a replay.
 //!
 //! Invariant: nothing in here locks, awaits, reads a clock, draws a random number or touches a file; nothing is imported from
 //! the crate's other modules. A [`Lookup`] that is passed in finds the codes.
@@ -101,22 +100,22 @@ use scrip_protocol::{ClientId, Command, Kind, Position, Record, Refusal, Request
 
 /// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {
-    /// Where a code is: in the campaign that holds it, or where none does, in the one that held it last.
+    /// The slot of a code: in the campaign that holds it, or else in the last campaign that held it.
     fn find(&self, code: &NormalisedCode) -> Option<CodeAt>;
 
-    /// Finds many, and gives the place of each, in order.
+    /// Finds many codes, and passes on the slot of each, in order.
     fn find_all(&self, codes: &[NormalisedCode], mut give: impl FnMut(Option<CodeAt>)) {
         codes.iter().for_each(|code| give(self.find(code)));
     }
 }
 
-/// Everything that the records so far amount to. Owned by the engine thread.
+/// The result of all records so far. Owned by the engine thread.
 #[derive(Debug, PartialEq)]
 pub struct State {
     position: Position,
     now_ms: u64,
     settings: Settings,
-    /// The form of codes as the settings name it; those of the first journals do not.
+    /// The form of codes according to the settings; the first journals do not state it.
     recorded_form: Option<RecordedForm>,
     /// The clubs.
     pub clubs: Clubs,
@@ -124,19 +123,19 @@ pub struct State {
     pub clients: Clients,
     /// The campaigns.
     pub campaigns: Campaigns,
-    /// The uses that are held.
+    /// The uses held by holds.
     pub holds: Holds,
     /// The groups of clients.
     pub groups: Groups,
-    /// The rules of top-ups.
+    /// The rules for top-ups.
     pub rules: Rules,
-    /// What was given back of activations, top-ups and payments.
+    /// Refunded amounts of activations, top-ups and payments.
     pub given_back: GivenBack,
     /// The credentials.
     pub credentials: Credentials,
     /// The readers of the journal.
     pub readers: Readers,
-    /// The requests that are remembered.
+    /// The remembered requests.
     pub requests: Requests,
 }
 
@@ -172,28 +171,27 @@ impl State {
         self.now_ms
     }
 
-    /// The settings that hold.
+    /// The current settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The form of codes as it is recorded; none in a journal of the first version of the settings, or without records.
+    /// The recorded form of codes; none in a journal with the first version of the settings, or without records.
     pub fn recorded_form(&self) -> Option<RecordedForm> {
         self.recorded_form
     }
 
-    /// The form in which codes are compared. An organisation keeps the one that it began with.
+    /// The form in which codes are compared. An organisation keeps the form that it started with.
     pub fn code_form(&self) -> CodeForm {
         match self.recorded_form {
-            // An engine does not start on a form that it does not know.
+            // An engine refuses to start if it does not know the form.
             Some(recorded) => CodeForm::from_number(recorded.form).unwrap_or(CodeForm::CURRENT),
             None if self.position == Position(0) => CodeForm::CURRENT,
             None => CodeForm::CaseFolded,
         }
     }
 
-    /// Whether a request is to be executed at all. What is remembered is the answer to a command of its own kind only: no other is
-    /// answered with it.
+    /// Whether to execute a request. A remembered reply is returned only to a command of the same kind.
     #[inline]
     pub fn admit(&self, clock: impl Into<ClockRange>, stamp: &Stamp, kind: impl FnOnce() -> Kind) -> Admission<'_> {
         let admission = self.requests.admit(clock, stamp);
@@ -205,8 +203,9 @@ impl State {
         admission
     }
 
-    /// Prefetches what some redemptions need of the idempotency window, of their clients and of their codes' counters. The addresses
-    /// are unrelated: first the known ones are prefetched, all at once, then the clients' rows, whose addresses the first contain.
+    /// Prefetches parts of the idempotency window, the clients and the counters of codes that some redemptions need. Their
+    /// addresses are unrelated: the known ones are prefetched first, all at once, then the clients' rows, whose addresses the
+    /// first ones contain.
     pub fn touch(&self, ahead: impl Iterator<Item = (RequestId, ClientId, Option<CodeAt>)> + Clone) {
         for (request, client, at) in ahead.clone() {
             self.requests.touch(request);
@@ -217,13 +216,13 @@ impl State {
         ahead.for_each(|(_, client, _)| self.clients.touch_row(client));
     }
 
-    /// Applies the records of a batch, as [`State::apply`] each; what some of them will need of memory is fetched before the first of these
-    /// is applied.
+    /// Applies the records of a batch, each like [`State::apply`]. Prefetches what groups of them need before the first of the
+    /// group is applied.
     pub fn replay(&mut self, time: impl Into<BatchTime>, records: &[Record]) {
         let time = time.into();
         const AT_ONCE: usize = 64;
         let needs = |record: &Record| {
-            // Those that come by the million are fetched for, and no others.
+            // Only for the kinds of records that a journal has by the million.
             let activation = if let Record::Activation(activation) = record {
                 activation
             } else if let Record::HoldConfirmed(confirmed) = record {
@@ -242,17 +241,17 @@ impl State {
         }
     }
 
-    /// Decides an admitted request, at the time of the batch that its record is for. Changes nothing.
+    /// Decides an admitted request at the time of the batch that its record is for. Changes nothing.
     #[inline]
     pub fn decide(&self, now_ms: u64, stamp: Stamp, mutation: &Mutation, lookup: &impl Lookup) -> Record {
-        // Returned as it is made, because a record is long to copy. Its refusals have a record of their own.
+        // Returned directly, because records are expensive to copy. Refusals of this kind have a record of their own.
         if let Mutation::Redeem(mutation) = mutation {
             return redeem::decide(self, now_ms, stamp, mutation, lookup);
         }
         self.decide_other(now_ms, stamp, mutation, lookup)
     }
 
-    /// The same, of a request that may be refused with a record that says what it was about.
+    /// The same for a request whose refusal is recorded with its subject.
     fn decide_other(&self, now_ms: u64, stamp: Stamp, mutation: &Mutation, lookup: &impl Lookup) -> Record {
         let mut record = self.record_of(now_ms, stamp, mutation, lookup);
         if let Record::RequestRefused(refused) = &mut record {
@@ -301,9 +300,9 @@ impl State {
         }
     }
 
-    /// Applies the next record, of a batch of this time. Records name only what exists, as `decide` saw to; one that does not
-    /// is without effect, so that a journal from elsewhere cannot stop the engine. Returns the reply to the record's request, if it has one:
-    /// as it is remembered, or itself if it is too long for that.
+    /// Applies the next record, of a batch with this time. `decide` ensures that records only name what exists; a record that
+    /// does not is ignored, so that a journal from elsewhere cannot stop the engine. Returns the reply to the record's request,
+    /// if it has one: as it is remembered, or the record itself if the reply is too long to be remembered.
     pub fn apply(&mut self, time: impl Into<BatchTime>, record: &Record) -> Option<Cow<'_, Remembered>> {
         let time = time.into();
         let time_ms = time.record_ms();
@@ -365,7 +364,7 @@ impl State {
     }
 }
 
-/// What a request is answered, read off the record that it made; `None` for a record that no request made.
+/// The reply to a request, derived from its record; `None` for a record without a request.
 pub fn reply_of(position: Position, record: &Record) -> Option<Remembered> {
     Some(match record {
         Record::SettingsApplied(_) | Record::SettingsSet(_) => return None,
@@ -416,7 +415,8 @@ fn encoded<C: Command>(outcome: &C::Outcome) -> Remembered {
     Remembered::Other(Box::new((C::KIND as u16, bytes)))
 }
 
-/// The record of a refused command whose refusals have no record of their own. [`State::decide`] adds what the request was about.
+/// The record of a refused command whose refusals have no record of their own. [`State::decide`] adds the subject of the
+/// request.
 fn refused<C: Command>(stamp: Stamp, outcome: &C::Outcome) -> Record {
     let own_record = [Kind::Redeem, Kind::Hold, Kind::Confirm];
     debug_assert!(!own_record.contains(&C::KIND), "a refusal of this command has a record of its own");

@@ -335,7 +335,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The file of a path; made where it is not there.
+    /// The file at a path; created if it does not exist.
     fn make(&mut self, path: &Path) -> io::Result<usize> {
         if let Ok(file) = self.image.file(path) {
             return Ok(file);
@@ -377,14 +377,14 @@ impl Double {
         (shared.faults, shared.is_full) = (faults, false);
     }
 
-    /// Makes reads of some bytes of a file fail, whatever name it gets. A map of the file has them.
+    /// Makes reads of some bytes of a file fail, whatever its name becomes. A memory map of the file still has them.
     pub fn make_unreadable(&self, path: &Path, bytes: Range<u64>) {
         let mut shared = self.lock_shared();
         let file = shared.image.file(path).expect("the test has written it");
         shared.unreadable.insert(file, bytes);
     }
 
-    /// What is on it now.
+    /// The current contents.
     pub fn image(&self) -> Image {
         self.lock_shared().image.clone()
     }

@@ -140,34 +140,34 @@ pub trait DiskFile: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// A file that is open for reading. It stays the same file when its name is removed or given to another one.
+/// A file that is open for reading. It stays the same file even if its name is removed or given to another file.
 pub trait ReadableFile: Debug + Send + Sync {
     /// Returns the length of the file.
     ///
     /// # Errors
-    /// When the disk does not report it.
+    /// If the disk does not report it.
     fn bytes(&self) -> io::Result<u64>;
 
-    /// Reads bytes from an offset, exactly as many as there is room for.
+    /// Reads bytes from an offset, enough to fill the buffer.
     ///
     /// # Errors
-    /// When not all of them can be read.
+    /// If not all of them can be read.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
 
-    /// Maps the file into memory. A page of the map that the disk cannot read, or that is no longer part of the file, ends the process
-    /// by SIGBUS: bytes that have to be checked are read with [`ReadableFile::read_at`].
+    /// Maps the file into memory. Reading a page that the disk cannot read, or that is no longer part of the file, ends the
+    /// process with SIGBUS: use [`ReadableFile::read_at`] for bytes that must be checked.
     ///
     /// # Errors
-    /// When it cannot be mapped.
+    /// If it cannot be mapped.
     fn map(&self) -> io::Result<Mapped>;
 }
 
-/// The bytes of a file, beginning at an address that a page may begin at.
+/// The bytes of a file, starting at a page-aligned address.
 #[derive(Debug)]
 pub enum Mapped {
     /// Mapped by the operating system.
     File(memmap2::Mmap),
-    /// In memory, as words for alignment; and the number of bytes.
+    /// In memory, as words for alignment; with the number of bytes.
     Memory(Vec<u128>, usize),
 }
 

@@ -119,8 +119,8 @@ impl ReadableFile for OsFile {
     }
 
     fn map(&self) -> io::Result<Mapped> {
-        // SAFETY: what is mapped is not to change while it is. Files that are mapped here are written once, under another name, and
-        // are only ever removed after that, which leaves the map as it is.
+        // SAFETY: a mapped file must not change. Mapped files are written once, under another name, and are only removed
+        // afterwards, which leaves the map intact.
         #[expect(unsafe_code, reason = "a file that is read in place can be had in no other way")]
         let map = unsafe { memmap2::Mmap::map(&self.0)? };
         Ok(Mapped::File(map))

@@ -1,4 +1,4 @@
-//! A disk that has room for the journal and none for a snapshot: the journal goes on.
+//! A disk with room for the journal but not for a snapshot: the journal continues.
 
 use super::*;
 use scrip_journal::SEGMENT_BYTES;
@@ -21,7 +21,7 @@ impl Bench {
     fn with_segments(segment_bytes: u64) -> Bench {
         let disk = Double::default();
         disk.create_folder(Path::new("/data")).and_then(|()| disk.sync_folder(Path::new("/"))).expect("the disk takes it");
-        // So that the reserve is some MiB.
+        // Makes the reserve some MiB.
         disk.create(Path::new("/data/ballast")).and_then(|mut file| file.write_at(40 << 20, &[0])).expect("the disk takes it");
         let (shared, dir, none) = (Arc::new(disk.clone()), Path::new("/data/journal"), ChainEnd::default());
         let journal = Segments::open(shared, dir, segment_bytes, none, &mut |_, _| {}, &mut |_| {}).expect("a new journal");
@@ -61,7 +61,7 @@ impl Bench {
         self.disk.tamper(&newest, change);
     }
 
-    /// Leaves so many bytes beside the reserve, which is a tenth of the disk: too few for a snapshot.
+    /// Leaves that many bytes beside the reserve, which is a tenth of the disk: too few for a snapshot.
     pub(super) fn leave(&self, bytes: u64) {
         let capacity = (self.disk.bytes() + bytes) * 10 / 9 + 1;
         self.disk.set_faults(Faults { capacity: Some(capacity), ..Faults::default() });
@@ -76,13 +76,13 @@ impl Bench {
     }
 }
 
-/// Pain 29: what only saves time takes nothing of the room that the journal needs, however often it is tried.
+/// Pain 29: failed snapshots never use up the space that the journal needs, however often they are tried.
 #[test]
 fn a_snapshot_without_room_takes_none_from_the_journal() {
     let mut bench = Bench::new();
     let keeper = bench.keeper(Retention::Needed);
     bench.clients(10);
-    // Without one to begin with, and with one.
+    // First without an earlier snapshot, then with one.
     for snapshots in 0..2 {
         let files = bench.files();
         bench.leave(50_000);
@@ -103,7 +103,7 @@ fn a_snapshot_without_room_takes_none_from_the_journal() {
     keeper.stop();
 }
 
-/// An older snapshot makes room for the next, so that a journal of which only what is needed is kept can drop segments again.
+/// An older snapshot is removed for the next, so that with `journal = "needed"` segments can be dropped again.
 #[test]
 fn the_older_snapshot_makes_room_for_the_next() {
     for retention in [Retention::All, Retention::Needed] {
@@ -142,10 +142,10 @@ fn the_older_snapshot_stays_where_it_makes_too_little_room() {
     keeper.stop();
 }
 
-/// A damaged snapshot makes room for the next, before any that is whole: it is of no use, and would stop every later one.
+/// A damaged snapshot is removed for the next before any intact one: it is useless, and would prevent every later one.
 #[test]
 fn a_damaged_snapshot_makes_room_for_the_next() {
-    // With a whole one before it, and with the journal alone. The next one is about as large, or several times larger.
+    // With an intact one before it, and with the journal alone. The next one is about as large, or several times larger.
     for (whole, more) in [(1, 10), (0, 10), (1, 2_000), (0, 2_000)] {
         let mut bench = Bench::new();
         let keeper = bench.keeper(Retention::Needed);
@@ -156,7 +156,7 @@ fn a_damaged_snapshot_makes_room_for_the_next() {
         let mut expected = bench.files();
         let damaged = expected.pop().expect("there is one");
         bench.tamper_newest(|bytes| {
-            // Zeros may lie between sections, where nobody looks.
+            // Zeros may lie between sections, where nothing is checked.
             let at = (bytes.len() / 2..bytes.len()).find(|at| bytes[*at] != 0).expect("a section lies behind the middle");
             bytes[at] ^= 1;
         });
@@ -172,13 +172,13 @@ fn a_damaged_snapshot_makes_room_for_the_next() {
     }
 }
 
-/// The last snapshot that is whole is never removed for room where the journal begins behind position 1: nothing else could stand in
-/// for what was dropped.
+/// The last intact snapshot is never removed for room if the journal begins after position 1: nothing else could replace the
+/// dropped records.
 #[test]
 fn the_only_whole_snapshot_stays_whatever_the_room() {
     for retention in [Retention::All, Retention::Needed] {
         let mut bench = Bench::with_segments(1);
-        // As `needed` leaves a folder, whatever is configured now.
+        // The folder that `needed` leaves, whatever is configured now.
         let keeper = bench.keeper(Retention::Needed);
         for _ in 0..3 {
             bench.clients(3);
@@ -188,7 +188,7 @@ fn the_only_whole_snapshot_stays_whatever_the_room() {
         assert!(bench.journal.reader().first() > Position(1), "segments were dropped");
         let keeper = bench.keeper(retention);
         let whole = bench.files()[0].clone();
-        // So that removing it makes too little room.
+        // So that removing the damaged one makes too little room.
         bench.tamper_newest(|bytes| bytes.truncate(bytes.len() / 2));
         bench.clients(1);
         bench.leave(0);

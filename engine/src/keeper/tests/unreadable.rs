@@ -1,11 +1,12 @@
-//! A disk that cannot read some of a snapshot.
+//! A disk that cannot read parts of a snapshot.
 
 use super::full_disk::Bench;
 use super::*;
 use crate::snapshot::{PassedOver, SnapshotError};
 use scrip_journal::disk::double::Faults;
 
-/// The snapshotter begins with an older one, keeps that, and leaves the unreadable one alone as long as it is newer than the two whole ones.
+/// The snapshotter starts from an older snapshot and keeps it, and leaves the unreadable one in place while it is newer than
+/// the two intact ones.
 #[test]
 fn an_unreadable_snapshot_is_passed_over_and_costs_no_whole_one() {
     let mut bench = Bench::new();
@@ -31,11 +32,11 @@ fn an_unreadable_snapshot_is_passed_over_and_costs_no_whole_one() {
     keeper.stop();
 }
 
-/// An unreadable snapshot makes room for the next, before any that is whole: otherwise no further snapshot would be taken, and `needed` would
-/// drop nothing from the journal until the disk is full.
+/// An unreadable snapshot is removed for the next before any intact one: otherwise no further snapshot would be taken, and
+/// `needed` would drop nothing from the journal until the disk is full.
 #[test]
 fn an_unreadable_snapshot_makes_room_for_the_next() {
-    // With a whole one before it, and with the journal alone. The next one is about as large, or several times larger.
+    // With an intact one before it, and with the journal alone. The next one is about as large, or several times larger.
     for (whole, more) in [(1, 10), (0, 10), (1, 2_000), (0, 2_000)] {
         let mut bench = Bench::new();
         let keeper = bench.keeper(Retention::Needed);
@@ -55,7 +56,7 @@ fn an_unreadable_snapshot_makes_room_for_the_next() {
         assert_eq!(left[1..], *older, "{whole}, {more}: the whole ones stay");
         assert!(left[0].position > newest.position);
 
-        // With room again, all goes on as before.
+        // With room again, everything continues as before.
         bench.disk.set_faults(Faults::default());
         bench.clients(10);
         let outcome = bench.take(&keeper);
@@ -65,7 +66,7 @@ fn an_unreadable_snapshot_makes_room_for_the_next() {
     }
 }
 
-/// An unreadable snapshot also makes room if it turns out while writing that the next one is larger than its rows suggest.
+/// An unreadable snapshot is also removed if the next one turns out, while it is written, to be larger than estimated.
 #[test]
 fn an_unreadable_snapshot_makes_room_for_one_that_is_larger_than_estimated() {
     let mut bench = Bench::new();
@@ -83,7 +84,7 @@ fn an_unreadable_snapshot_makes_room_for_one_that_is_larger_than_estimated() {
     assert!(newest.bytes > 12_000_000, "the names are in it");
     bench.disk.make_unreadable(&newest.path, newest.bytes - 4096..newest.bytes);
     bench.clients(10);
-    // More than is estimated, and more than is checked for at once.
+    // More than the estimate, and more than is checked at once.
     bench.leave(newest.bytes / 2);
     let outcome = bench.take(&keeper);
     assert!(matches!(outcome, Outcome::Taken(_)), "{outcome}");

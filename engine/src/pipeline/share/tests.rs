@@ -76,8 +76,8 @@ fn replies_that_nobody_takes_hold_up_their_own_credential_alone() {
     assert_eq!(shares[0].replies.get() + shares[0].totals.replies.get(), 0, "what is never written does not count");
 }
 
-/// All lanes of a credential have read a request before the first of them has its reply, and no reply is read: what is delivered is
-/// bounded all the same.
+/// All lanes of a credential have read a request before the first of them gets its reply, and no reply is read: the delivered
+/// bytes are bounded all the same.
 #[test]
 fn lanes_that_waited_for_their_turn_wait_for_unread_replies_as_well() {
     let shares = shares(1);

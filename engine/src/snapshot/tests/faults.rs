@@ -1,4 +1,4 @@
-//! Every operation of writing a snapshot failing in turn: the file or folder is named, and what was there before still is.
+//! Every operation of writing a snapshot fails in turn: the error names the file or folder, and the existing files stay.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use scrip_journal::disk::Disk;
 use scrip_journal::disk::double::each;
 use scrip_journal::disk::double::{Crash, Double, EIO, ENOSPC, Faults};
 
-/// A disk with two snapshots, of earlier states.
+/// A disk with two snapshots of earlier states.
 fn with_two(sample: &Sample) -> (Double, [State; 2], Vec<Kept>) {
     let disk = new_disk();
     let before = [&sample.records[..10], &sample.records[..20]].map(replayed);
@@ -29,7 +29,7 @@ fn take(disk: &Double, state: &State) -> Result<(), SnapshotError> {
     prune(disk, &dir(), GENERATIONS)
 }
 
-/// The snapshots that are whole, by position.
+/// The intact snapshots, by position.
 fn whole(disk: &Double) -> Vec<(u64, State)> {
     let kept = list(disk, &dir()).expect("it can be read");
     let open = |kept: &Kept| {
@@ -45,7 +45,8 @@ fn named(error: &SnapshotError) -> PathBuf {
     path.clone()
 }
 
-/// Z4: a snapshot that cannot be written names its file, takes nothing away, also when the machine goes down then, and the next one goes well.
+/// Z4: an error about a failed snapshot names its file. Nothing that existed is lost, even if the machine crashes then, and the
+/// next snapshot succeeds.
 #[test]
 fn any_operation_that_fails_is_reported_and_takes_nothing_away() {
     let sample = Sample::new();
@@ -67,7 +68,7 @@ fn any_operation_that_fails_is_reported_and_takes_nothing_away() {
             assert_eq!(leftovers(&disk), [""; 0], "nothing is left of one that failed");
         }
         let check = |disk: &Double, found: Vec<(u64, State)>| {
-            // Older ones go only when the newer one is there for good.
+            // Older ones are removed only once the newer one is durable.
             let newest = sample.state.position().0;
             for (kept, state) in kept.iter().zip(before.iter().rev()) {
                 let there = found.iter().find(|(position, _)| *position == kept.position.0);
@@ -92,7 +93,7 @@ fn leftovers(disk: &Double) -> Vec<String> {
     entries.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(".new")).collect()
 }
 
-/// A disk without room for it beside the reserve: the folder is named, and neither the attempt nor an earlier one takes any room.
+/// A disk without enough space beside the reserve: the error names the folder, and no attempt leaves anything on the disk.
 #[test]
 fn a_snapshot_without_room_is_given_up_before_it_takes_any() {
     let sample = Sample::new();
@@ -114,7 +115,7 @@ fn a_snapshot_without_room_is_given_up_before_it_takes_any() {
     }
 }
 
-/// A state whose snapshot is written in many steps: some 10 MB.
+/// A state whose snapshot is written in many steps: about 10 MB.
 fn large_state() -> State {
     let mut codes = CodeTexts::default();
     (0..150_000).for_each(|number| codes.push(&format!("A-CODE-OF-FORTY-BYTES-WITH-A-NUMBER-{number:09}")));
@@ -126,7 +127,8 @@ fn large_state() -> State {
     state
 }
 
-/// Where the room is taken by others while a snapshot is written, it is given up while the reserve is still there, and gives back what it took.
+/// If others use up the space while a snapshot is written, the snapshot is abandoned before the reserve is touched, and its
+/// space is freed.
 #[test]
 fn a_snapshot_is_given_up_while_the_journal_still_has_its_reserve() {
     let (state, disk) = (large_state(), new_disk());
@@ -134,7 +136,7 @@ fn a_snapshot_is_given_up_while_the_journal_still_has_its_reserve() {
     let free = 30 << 20;
     disk.set_faults(Faults { capacity: Some(free), ..Faults::default() });
     let error = write(&disk, &dir(), &state, end_of(&state), Pace::Full, &mut |done, _| {
-        // All but the reserve and a little.
+        // Everything but the reserve and a little more.
         taken = disk.bytes();
         assert!(done < 9 << 20, "{done} bytes are written");
         let room = if done < 3 << 20 { free } else { taken + (4 << 20) };

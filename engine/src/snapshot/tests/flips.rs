@@ -1,5 +1,5 @@
-//! Every byte of a small snapshot changed in turn, and the file cut at every page: it is named, or it is harmless. And what is used although
-//! nobody has verified it, as an engine uses a large one until that is done, may answer anything, but it answers.
+//! Every byte of a small snapshot is changed in turn, and the file is cut at every page: the change is reported or harmless. An
+//! engine uses a large snapshot before it is verified; queries of damaged tables may then return anything, but they return.
 
 use scrip_protocol::command::CheckOutcome;
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Kind, Position, Record, Stamp};
@@ -13,7 +13,7 @@ use scrip_core::state::{Lookup, State, first_difference};
 use scrip_journal::disk::double::Image;
 use scrip_journal::disk::double::each;
 
-/// Every query, of everything in the sample, and records of every kind.
+/// Every query about everything in the sample, and records of every kind.
 const AFTER: &str = r#"
     check code=A club=1
     check code=łódź-25
@@ -85,7 +85,7 @@ const AFTER: &str = r#"
     check code=A club=1
 "#;
 
-/// Where a byte of the file is.
+/// The location of a byte in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place<'a> {
     Header,
@@ -102,7 +102,7 @@ fn place(sections: &[Section], at: usize) -> Place<'_> {
     }
 }
 
-/// Z11, pain 29: a changed byte is reported with its file and its part; and no query of a state on top of it panics.
+/// Z11, pain 29: a changed byte is reported with its file and section, and no query of a state over it panics.
 #[test]
 fn any_byte_changed_is_named_and_harms_nobody_who_did_not_look() {
     let sample = Sample::new();
@@ -153,7 +153,7 @@ fn check_named(found: &Result<(), SnapshotError>, section: &Section, what: &str)
     assert_eq!((*name, *offset, *end), (section.name, section.offset, section.offset + section.bytes), "{what}");
 }
 
-/// Asks a state for everything, and goes on with it.
+/// Runs all queries on a state, and applies records to it.
 pub(super) fn use_all(whole: &State, state: State, records: &[(u64, Record)]) {
     let index = Index::of(&state);
     let _any = (first_difference(whole, &state), *whole == state);
@@ -184,7 +184,7 @@ pub(super) fn use_all(whole: &State, state: State, records: &[(u64, Record)]) {
             let _any = state.admit(state.now_ms(), &Stamp { request, body, credential: CredentialId(1) }, || Kind::Redeem);
         }
     }
-    // Nobody makes one of what was not verified; were it done, it would end.
+    // No snapshot is taken of an unverified state; if it were, it would finish.
     let disk = new_disk();
     if let Ok(kept) = written(&disk, &super::dir(), &state)
         && let Ok(next) = Snapshot::open(&disk, &kept.path).and_then(|next| next.state())
@@ -194,14 +194,14 @@ pub(super) fn use_all(whole: &State, state: State, records: &[(u64, Record)]) {
     run_on_any(state, records, AFTER);
 }
 
-/// What was not damaged answers the script as well: it does what it says.
+/// The undamaged file passes the script as well, which shows that the script works.
 #[test]
 fn a_whole_snapshot_is_used_as_the_damaged_ones_are() {
     let sample = Sample::new();
     use_all(&sample.state, sample.open().state().expect("it is whole"), &sample.records);
 }
 
-/// A file cut anywhere is not one.
+/// A truncated file is not a snapshot.
 #[test]
 fn a_file_cut_short_is_named() {
     let sample = Sample::new();
@@ -213,11 +213,11 @@ fn a_file_cut_short_is_named() {
             &image,
             &sample,
             length,
-            if length < PAGE { "it is shorter than a header" } else { "it has not as many bytes" },
+            if length < PAGE { "it is shorter than a header" } else { "its length is not the one in its header" },
         );
     }
     for more in [1, PAGE, 3 * PAGE + 7] {
-        check_length(&image, &sample, bytes + more, "it has not as many bytes");
+        check_length(&image, &sample, bytes + more, "its length is not the one in its header");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is no snapshot, and what is one of another program, or contradicts itself under hashes that are right.
+//! Files that are not snapshots, are of another version, or contradict themselves under valid hashes.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::snapshot::layout::{self, PAGE};
 use crate::snapshot::{Header, Section};
 use scrip_journal::disk::OsDisk;
 
-/// Writes something under a snapshot's name, and tells why it is refused.
+/// Writes bytes under a snapshot's name, and returns the error of opening it.
 fn refusal(name: &str, bytes: &[u8]) -> String {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join(name);
@@ -29,9 +29,9 @@ fn what_is_no_snapshot_is_refused_by_name() {
     let none = |what: &str| format!("{NAME}: the snapshot cannot be read: {what}");
     assert_eq!(refusal(NAME, b""), none("it is shorter than a header"));
     assert_eq!(refusal(NAME, b"SCRIPSNP"), none("it is shorter than a header"));
-    assert_eq!(refusal(NAME, &[0; 3 * PAGE]), none("it does not begin as a snapshot does"));
+    assert_eq!(refusal(NAME, &[0; 3 * PAGE]), none("it does not begin like a snapshot"));
     let text = "This is a text, and a long one. ".repeat(400);
-    assert_eq!(refusal(NAME, text.as_bytes()), none("it does not begin as a snapshot does"));
+    assert_eq!(refusal(NAME, text.as_bytes()), none("it does not begin like a snapshot"));
 
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir(dir.path().join(NAME)).expect("the disk takes it");
@@ -49,7 +49,7 @@ fn another_version_is_refused_by_its_number() {
     let name = sample.kept.path.file_name().expect("it has one").to_string_lossy().into_owned();
     let expected = format!("{name}: the snapshot's format version is 3, and this program reads 1 to 2");
     assert_eq!(refusal(&name, &bytes), expected);
-    // Whatever else is different there.
+    // Even if the rest of the header differs.
     bytes[12..PAGE].fill(0xff);
     assert_eq!(refusal(&name, &bytes), expected);
 }
@@ -59,9 +59,9 @@ fn a_name_that_says_another_position_is_refused() {
     let sample = Sample::new();
     let bytes = sample.disk.contents(&sample.kept.path);
     let position = sample.records.len();
-    let expected = format!("{NAME}: the snapshot stands at position {position}, and its name says another");
+    let expected = format!("{NAME}: the snapshot is at position {position}, but its name has another");
     assert_eq!(refusal(NAME, &bytes), expected);
-    // A name that says none is as good as another.
+    // A file name without a position is accepted.
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("copy");
     fs::write(&path, &bytes).expect("the disk takes it");
@@ -69,7 +69,7 @@ fn a_name_that_says_another_position_is_refused() {
     assert_eq!(opened.state().expect("it is whole"), sample.state);
 }
 
-/// Changes a snapshot and recomputes its hashes, so that only its contents can give the change away.
+/// Changes a snapshot and recomputes its hashes, so that only its contents can reveal the change.
 fn resealed(sample: &Sample, change: impl FnOnce(&mut Header, &mut Vec<u8>)) -> Result<Snapshot, SnapshotError> {
     let mut header = sample.open().header().clone();
     let disk = sample.disk.image().disk();
@@ -90,7 +90,7 @@ fn section<'a>(header: &'a mut Header, name: &str) -> &'a mut Section {
     header.sections.iter_mut().find(|section| section.name == name).expect("there is one")
 }
 
-/// Texts are checked when they are read, not at the start, which would read all of them.
+/// Texts are checked when they are used, not at the start, which would read all of them.
 #[test]
 fn texts_that_are_not_utf8_are_no_texts_and_harm_nobody() {
     let sample = Sample::new();
@@ -107,7 +107,7 @@ fn texts_that_are_not_utf8_are_no_texts_and_harm_nobody() {
     }
 }
 
-/// Files of version 1 have no section for the credentials of readers: their readers belong to none.
+/// Files of version 1 have no section for the owners of readers: their readers have no owner.
 #[test]
 fn a_snapshot_without_the_owners_of_readers_is_read() {
     let sample = Sample::new();
@@ -132,7 +132,7 @@ fn sections_that_contradict_one_another_are_refused() {
         let opened = resealed(&sample, |header, _| change(header));
         let refused = opened.and_then(|opened| opened.state()).expect_err(expected).to_string();
         let path = sample.kept.path.display();
-        assert!(refused == format!("{path}: the snapshot is not what a snapshot is: {expected}"), "{refused}");
+        assert!(refused == format!("{path}: the snapshot contradicts itself: {expected}"), "{refused}");
     };
     for section in 0..sample.open().header().sections.len() {
         let without = |header: &mut Header| {
@@ -157,14 +157,14 @@ fn sections_that_contradict_one_another_are_refused() {
 
     let passes = |change: &dyn Fn(&mut Header)| {
         let refused = resealed(&sample, |header, _| change(header)).expect_err("it passes the end").to_string();
-        assert!(refused.ends_with("a section of it passes its end"), "{refused}");
+        assert!(refused.ends_with("a section extends past its end"), "{refused}");
     };
     passes(&|header| header.sections[3].bytes = u64::MAX);
     passes(&|header| header.sections[3].offset = header.bytes + PAGE as u64);
     passes(&|header| header.sections[3].offset += 16);
 }
 
-/// What is loaded at once is checked as bytes from outside are, also where its hash is right.
+/// Loaded sections are checked like any bytes from outside, even if their hashes match.
 #[test]
 fn a_small_part_of_any_bytes_is_refused_or_taken_without_a_panic() {
     let sample = Sample::new();
@@ -186,6 +186,6 @@ fn a_small_part_of_any_bytes_is_refused_or_taken_without_a_panic() {
         }
     }
     assert!(refused > 100, "{refused} of them");
-    // What is written next is whole again.
+    // The next snapshot that is written is intact.
     written(&sample.disk, &super::dir(), &sample.state).expect("the disk takes it");
 }

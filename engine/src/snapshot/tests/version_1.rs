@@ -1,4 +1,5 @@
-//! Snapshots of version 1, as the earlier engine wrote them: what it may have forgotten stays refused, and a sound one is no different from its journal.
+//! Snapshots of version 1, as the earlier engine wrote them: ids that it may have forgotten stay refused, and a sound snapshot
+//! agrees with its journal.
 
 use scrip_protocol::command::ClientRegistered;
 use scrip_protocol::record::SettingsApplied;
@@ -15,8 +16,7 @@ use scrip_journal::disk::double::Double;
 const START: u64 = 1_790_000_000_000;
 const HOUR: u64 = 3_600_000;
 
-/// Rewrites a file of a snapshot that was just written as version 1 had it: without the sections that are new since, and with the horizon that the
-/// earlier engine knew.
+/// Rewrites a new snapshot as version 1: without the sections added since, and with the horizon of the earlier engine.
 pub(crate) fn as_version_1(disk: &Double, kept: &Kept, horizon_ms: u64) {
     let mut header = Snapshot::open(disk, &kept.path).expect("it was just written").header().clone();
     header.version = 1;
@@ -37,7 +37,7 @@ pub(crate) fn as_version_1(disk: &Double, kept: &Kept, horizon_ms: u64) {
     });
 }
 
-/// The state of a version 1 snapshot of an engine that had forgotten so many more of the oldest ids than a replay.
+/// The state of a version 1 snapshot whose engine had forgotten that many more of the oldest ids than a replay does.
 fn through_version_1(records: &[(u64, Record)], horizon_ms: u64, forgotten: usize) -> State {
     let disk = new_disk();
     let mut earlier = replayed(records);
@@ -68,7 +68,7 @@ fn stamp(id_ms: u64, n: u64) -> Stamp {
     Stamp { request: RequestId::from_parts(id_ms, random), body: n, credential: CredentialId(1) }
 }
 
-/// A request of a time, executed at that time.
+/// A request whose id has a time, executed at that time.
 fn request(at_ms: u64, n: u64) -> (u64, Record) {
     (at_ms, ClientRegistered { stamp: stamp(at_ms, n), client: ClientId(n.into()), name: "Ann".into(), new: true }.into())
 }
@@ -87,8 +87,8 @@ fn is_too_old(admission: &Admission<'_>) -> bool {
     matches!(admission, Admission::Refused(Refusal::RequestTooOld { .. }))
 }
 
-/// A request that the earlier engine executed and forgot is not executed again: neither after the window was made longer in the same start, nor
-/// after snapshots of today.
+/// A request that the earlier engine executed and forgot is not executed again, even if the same start makes the window longer,
+/// or after later snapshots.
 #[test]
 fn what_version_1_forgot_stays_refused_after_a_longer_window_and_later_snapshots() {
     let records = [settings(START, |_| {}), request(START, 1), request(START + 20 * HOUR, 2), request(START + 30 * HOUR, 3)];
@@ -107,8 +107,8 @@ fn what_version_1_forgot_stays_refused_after_a_longer_window_and_later_snapshots
     }
 }
 
-/// The history of an engine of version 1: its name and records, the horizon that the engine had at the end, and how many more ids it had forgotten
-/// than a replay does.
+/// The history of a version 1 engine: its name, its records, the engine's horizon at the end, and how many more ids it had
+/// forgotten than a replay does.
 type History = (&'static str, Vec<(u64, Record)>, u64, usize);
 
 fn histories() -> Vec<History> {
@@ -128,7 +128,7 @@ fn histories() -> Vec<History> {
     ]
 }
 
-/// Z10: a sound snapshot of version 1 has no difference from its journal, nor have the later ones that descend from it.
+/// Z10: a sound snapshot of version 1 agrees with its journal, and so do later ones that descend from it.
 #[test]
 fn a_sound_snapshot_of_version_1_and_its_descendants_are_what_the_journal_makes_of_them() {
     for (what, mut records, horizon_ms, forgotten) in histories() {
@@ -152,7 +152,7 @@ fn a_sound_snapshot_of_version_1_and_its_descendants_are_what_the_journal_makes_
     }
 }
 
-/// Z10: what is lost or changed is found all the same.
+/// Z10: missing or changed rows are detected all the same.
 #[test]
 fn a_damaged_window_of_version_1_is_distinguished_from_its_journal() {
     for (what, records, horizon_ms, forgotten) in histories() {
@@ -163,21 +163,21 @@ fn a_damaged_window_of_version_1_is_distinguished_from_its_journal() {
             difference.what
         };
         let replay = replayed(&records);
-        // A young row is missing.
+        // A recent row is missing.
         let mut last = records.clone();
         let (at_ms, record) = last.pop().expect("there is one");
         let request = record.stamp().expect("it is a request").request;
         let rows = replay.requests.len();
         let lost = through_version_1(&records, horizon_ms, rows);
         assert_eq!(differs(&replay, &lost, "all rows are lost"), format!("request {}", remembered_from(&replay, &lost)));
-        // It has another body.
+        // It has a different body.
         let mut other = record.clone();
         let Record::ClientRegistered(changed) = &mut other else { panic!("{other:?}") };
         changed.stamp.body += 1;
         last.push((at_ms, other));
         let changed = through_version_1(&last, horizon_ms, forgotten);
         assert_eq!(differs(&replay, &changed, "a body is changed"), format!("request {request}, the hash of its body"));
-        // The times of what was forgotten are lost.
+        // The times of forgotten ids are lost.
         let mut unknowing = sound;
         unknowing.requests.begin_executed(None);
         if replay.requests.forgotten().rows().is_empty() {
@@ -189,7 +189,7 @@ fn a_damaged_window_of_version_1_is_distinguished_from_its_journal() {
     }
 }
 
-/// The first request that one state remembers and that is new to another.
+/// The first request that one state remembers and the other considers new.
 fn remembered_from(ours: &State, theirs: &State) -> RequestId {
     let mut rows = ours.requests.rows().map(|(id, ..)| id);
     let is_new = |id: &RequestId| {

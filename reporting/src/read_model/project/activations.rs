@@ -48,7 +48,7 @@ impl Writing<'_> {
         }
     }
 
-    /// What the record takes off the client's account is an entry of the ledger. Returns the club of the activation, for that.
+    /// The amount that the record debits is an entry of the ledger. Returns the club of the activation, for that entry.
     pub(super) fn refunded(&mut self, at: At, record: &ActivationRefunded) -> rusqlite::Result<Option<u32>> {
         let (campaign, slot, done) = (record.campaign.0, record.slot, record.refunded);
         self.connection.prepare_cached("INSERT INTO refund VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
@@ -75,13 +75,13 @@ impl Writing<'_> {
             of.uncollected = of.uncollected.saturating_add(done.uncollected.0);
         }
         let mut club = self.connection.prepare_cached("SELECT club FROM activation WHERE activation = ?")?;
-        // Where the read model began after the activation, it does not know the club.
+        // If the read model begins after the activation, it does not know the club.
         let club = club.query_row([number(record.activation.0)], |row| row.get::<_, u32>(0)).optional()?;
         let counts = self.gathered.activity(campaign, at.ms, club.unwrap_or(UNKNOWN_CLUB));
         counts.refunds += 1;
         counts.taken_back = counts.taken_back.saturating_add(done.taken.0);
         self.gathered.history(done.client, at.position);
-        // Nor has it counted it among the client's.
+        // Nor has it counted the activation for the client.
         self.gathered.client(done.client, at.ms).activations -= i64::from(club.is_some());
         Ok(club)
     }
@@ -122,7 +122,8 @@ impl Writing<'_> {
         }
     }
 
-    /// The open holds of a revoked credential expire, as in the engine: in journals of version 1 only after their first `settings-set`.
+    /// The open holds of a revoked credential expire, as in the engine; in journals of version 1 only after their first
+    /// `settings-set`.
     pub(super) fn holds_revoked(&mut self, at: At, credential: CredentialId) -> rusqlite::Result<()> {
         let query = "SELECT code_form_recorded FROM organisation WHERE code_form_recorded";
         if !self.connection.prepare_cached(query)?.exists([])? {

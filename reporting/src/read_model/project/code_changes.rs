@@ -27,7 +27,7 @@ impl Writing<'_> {
         let form = code_form(self.connection)?;
         let mut statement = self.connection.prepare_cached("INSERT INTO code VALUES (?, ?, ?, ?, 0, ?)")?;
         for (code, slot) in codes.iter().zip(first..) {
-            // The engine took it for a code, so that it has a normal form.
+            // The engine accepted it as a code, so it has a normal form.
             let value = form.normalise(code);
             let value = value.as_ref().map_or(code, NormalisedCode::as_str);
             statement.execute(params![campaign.0, slot, code, value, position])?;
@@ -46,7 +46,7 @@ impl Writing<'_> {
         if of.cap() != before { self.recount(campaign) } else { Ok(()) }
     }
 
-    /// The codes that were archived for the campaign's sake are back, but for those in conflict.
+    /// Codes that were archived with the campaign are restored, except those in conflict.
     pub(super) fn campaign_restored(&mut self, at: At, record: &CampaignRestored) -> rusqlite::Result<()> {
         let (campaign, position) = (record.campaign.0, number(at.position.0));
         self.change_held(|held, codes| held.campaign_changes(codes, number(at.ms), campaign))?;
@@ -71,7 +71,7 @@ impl Writing<'_> {
         self.recount(campaign)
     }
 
-    /// Codes are archived by themselves.
+    /// Archives individual codes.
     pub(super) fn codes_archived(&mut self, at: At, campaign: CampaignId, slots: &[u32]) -> rusqlite::Result<()> {
         self.codes_change(at, campaign, slots)?;
         let Some(of) = self.known.campaigns.of_mut(campaign.0) else { return Ok(()) };
@@ -83,7 +83,7 @@ impl Writing<'_> {
         self.recount(campaign.0)
     }
 
-    /// Codes are restored by themselves.
+    /// Restores individual codes.
     pub(super) fn codes_restored(&mut self, at: At, campaign: CampaignId, slots: &[u32]) -> rusqlite::Result<()> {
         self.codes_change(at, campaign, slots)?;
         let Some(of) = self.known.campaigns.of_mut(campaign.0) else { return Ok(()) };
@@ -95,7 +95,7 @@ impl Writing<'_> {
         self.recount(campaign.0)
     }
 
-    /// Before codes are archived or restored.
+    /// Call before codes are archived or restored.
     fn codes_change(&mut self, at: At, CampaignId(campaign): CampaignId, slots: &[u32]) -> rusqlite::Result<()> {
         self.change_held(|held, codes| slots.iter().try_for_each(|slot| held.code_changes(codes, number(at.ms), campaign, *slot)))
     }

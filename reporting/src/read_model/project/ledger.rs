@@ -1,4 +1,4 @@
-//! Entries of the ledger, as the protocol reads them off a record, and what is counted of clients beside them.
+//! Entries of the ledger, as the protocol derives them from a record, and the counters of clients.
 
 use rusqlite::params;
 use scrip_protocol::command::{PaidFor, PaidFrom, Spent, SpentOn, ToppedUp};
@@ -8,26 +8,26 @@ use scrip_protocol::{ClubId, Money, Record, TopUpSource};
 use super::writing::{At, Writing};
 use crate::read_model::rows::{ClientKey, json, number, request_bytes};
 
-/// What a record says of its entries as a whole.
+/// The contents of a record that all of its entries share.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Whole<'a> {
     pub(super) club: Option<ClubId>,
     pub(super) comment: &'a str,
-    /// How the money of a top-up came.
+    /// The payment method of a top-up.
     pub(super) source: Option<TopUpSource>,
-    /// What a payment was for.
+    /// The purpose of a payment.
     pub(super) purpose: Option<PaidFor>,
-    /// The balances after the last of them, where the record moves that account.
+    /// The balances after the last entry, if the record changes that account.
     pub(super) gaming: Money,
     pub(super) bonus: Money,
 }
 
 impl Writing<'_> {
-    /// Writes the entries of a record that is no activation.
+    /// Writes the entries of a record other than an activation.
     pub(super) fn entries(&mut self, at: At, record: &Record, whole: Whole<'_>) -> rusqlite::Result<()> {
         let club = whole.club.map(|club| club.0);
         let entries = entries(record);
-        // The record has the balances after the last entry; from there each is found backwards.
+        // The record has the balances after the last entry; the earlier ones are computed backwards.
         let mut balances = Vec::with_capacity(entries.len());
         let (mut gaming, mut bonus) = (whole.gaming.0, whole.bonus.0);
         for entry in entries.iter().rev() {
@@ -80,7 +80,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Writes which rules did not do on a top-up what they should have done.
+    /// Writes which parts of rules failed on a top-up.
     pub(super) fn rule_failures(&mut self, at: At, record: &ToppedUp) -> rusqlite::Result<()> {
         let failed = record.failed.iter().map(|failed| (failed.rule, failed.why.word()));
         let unsent = record.fired.iter().filter(|fired| fired.push_too_long).map(|fired| (fired.rule, "push_too_long"));
@@ -127,7 +127,7 @@ impl Writing<'_> {
     }
 }
 
-/// What a payment was for, as in JSON.
+/// The purpose of a payment, as in JSON.
 fn word_of(purpose: PaidFor) -> &'static str {
     match purpose {
         PaidFor::GamingTime => "gaming_time",

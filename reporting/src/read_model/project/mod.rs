@@ -1,4 +1,4 @@
-//! What each record writes into the tables.
+//! Writes the rows of each record.
 //!
 //! [`Writing::record`] is the one place that dispatches by kind of record; each group of them has a file. A record's rows depend on
 //! the records before it alone, never on where a transaction begins or ends.

@@ -1,6 +1,6 @@
-//! Refused attempts, with the condition that decided (Z13).
+//! Refused attempts, with the condition that caused the refusal (Z13).
 //!
-//! The record has the reason, which is the first rule that failed; the numbers that it was decided by are those of the campaign at that position.
+//! The record has the reason, which is the first rule that failed; the numbers come from the campaign at that position.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use super::writing::{At, Writing};
 use crate::read_model::campaign_counters::Campaign;
 use crate::read_model::rows::{client_value, json, number, request_bytes};
 
-/// A refusal, as far as it is known of every one.
+/// The part of a refusal that every record has.
 struct Attempt<'a> {
     stamp: &'a Stamp,
     command: &'a str,
@@ -96,7 +96,7 @@ impl Writing<'_> {
         }
         let decided = match &record.outcome {
             ConfirmOutcome::Expired(why) => {
-                // Past its time a hold is had on the terms of a redemption, but for the amount, which is its own.
+                // An expired hold is confirmed on the terms of a redemption, except for its amount.
                 let since = self.decided(why, ClubId(club.unwrap_or(0)), at_code, amount)?;
                 format!("the hold had expired, and then: {since}")
             }
@@ -128,7 +128,7 @@ impl Writing<'_> {
         )
     }
 
-    /// A refusal of any other command: the record keeps its answer and what the request was about.
+    /// A refusal of any other command: the record contains its reply and subject.
     pub(super) fn other_refused(
         &mut self,
         at: At,
@@ -191,21 +191,21 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// The campaign of a refused code, if the outcome depends on that. A request that is refused before its code is looked up
-    /// says nothing about the code, and its row does not either.
+    /// The campaign of a refused code, if the outcome depends on it. A request that is refused before its code is looked up
+    /// reveals nothing about the code, and neither does its row.
     fn looked_up(&mut self, code: &str, why: Option<&RedeemOutcome>) -> rusqlite::Result<Option<(u32, u32)>> {
         if why.is_some_and(RedeemOutcome::is_miss) { self.holder(code) } else { Ok(None) }
     }
 
-    /// The campaign that holds a code, or has held it last, and its slot there.
+    /// The campaign that holds a code, or was the last to hold it, and the code's slot.
     fn holder(&mut self, code: &str) -> rusqlite::Result<Option<(u32, u32)>> {
         let mut statement =
             self.connection.prepare_cached("SELECT campaign, slot FROM code WHERE value = ? ORDER BY taken DESC LIMIT 1")?;
         statement.query_row([code], |row| Ok((row.get(0)?, row.get(1)?))).optional()
     }
 
-    /// The condition by which a redemption was refused, with its numbers. `amount` is what it would have credited; none for what the campaign
-    /// credits.
+    /// The condition by which a redemption was refused, with its numbers. `amount` is what it would have credited; `None` for
+    /// the amount of the campaign.
     fn decided(
         &mut self,
         why: &RedeemOutcome,
@@ -229,7 +229,7 @@ impl Writing<'_> {
     }
 }
 
-/// The condition, with the numbers of the campaign that has the code.
+/// The condition, with the numbers of the code's campaign.
 fn by_campaign(why: &RedeemOutcome, club: ClubId, campaign: u32, of: &Campaign, activations: u32, amount: Money) -> String {
     let Terms { name, clubs, starts_ms, ends_ms, activations_per_client_max, activations_max, budget, .. } = &of.terms;
     let limit = |limit: &Option<u64>| limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
@@ -282,7 +282,7 @@ fn by_campaign(why: &RedeemOutcome, club: ClubId, campaign: u32, of: &Campaign, 
     }
 }
 
-/// A time as people write it, in UTC.
+/// A time for people, in UTC.
 fn time(ms: u64) -> String {
     let moment = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     moment.map_or_else(|| format!("{ms} ms"), |moment| moment.to_string())

@@ -1,4 +1,4 @@
-//! What staff change: clubs, groups, credentials, rules, settings, and the list of all changes.
+//! Changes by staff: clubs, groups, credentials, rules, settings, and the list of all changes.
 
 use rusqlite::params;
 use scrip_protocol::codes::CodeForm;
@@ -124,10 +124,10 @@ impl Writing<'_> {
     }
 }
 
-/// The lists in a record that may be long, of which the number is kept.
+/// The possibly long lists in a record, of which only the length is stored.
 const LISTS: [&str; 5] = ["codes", "slots", "skipped", "conflicts", "first"];
 
-/// Puts their lengths in the place of long lists.
+/// Replaces long lists by their lengths.
 pub(super) fn shorten(body: &mut Value) {
     let Some(fields) = body.as_object_mut() else { return };
     for (name, value) in fields {

@@ -1,4 +1,4 @@
-//! A transaction of the projection: what it knows, and what it adds up.
+//! A transaction of the projection: its state in memory, and its sums.
 
 use rusqlite::Connection;
 use scrip_protocol::Position;
@@ -10,7 +10,7 @@ use crate::read_model::uses::Uses;
 
 const INSERT_ACTIVATION: &str = "INSERT INTO activation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// What the projection remembers between transactions, all of it in the tables as well.
+/// The state that the projection keeps between transactions. All of it is in the tables as well.
 #[derive(Debug)]
 pub(in crate::read_model) struct Known {
     pub(super) campaigns: Campaigns,
@@ -19,7 +19,7 @@ pub(in crate::read_model) struct Known {
 }
 
 impl Known {
-    /// Reads it at the time of the newest batch.
+    /// Reads the state as of the newest batch.
     pub(in crate::read_model) fn load(connection: &Connection, now_ms: u64) -> rusqlite::Result<Known> {
         let held = Held::load(connection, now_ms)?;
         Ok(Known { campaigns: Campaigns::load(connection)?, uses: Uses::default(), held })
@@ -34,7 +34,7 @@ pub(in crate::read_model) struct Writing<'t> {
     pub(super) activation: rusqlite::CachedStatement<'t>,
 }
 
-/// Where and when a record stands.
+/// The position and time of a record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
     pub(super) position: Position,
@@ -42,13 +42,13 @@ pub(super) struct At {
 }
 
 impl<'t> Writing<'t> {
-    /// Begins a transaction's writing.
+    /// Starts writing a transaction.
     pub(in crate::read_model) fn begin(connection: &'t Connection, known: &'t mut Known) -> rusqlite::Result<Writing<'t>> {
         let activation = connection.prepare_cached(INSERT_ACTIVATION)?;
         Ok(Writing { connection, known, gathered: Gathered::default(), activation })
     }
 
-    /// Writes what was added up.
+    /// Writes the sums.
     pub(in crate::read_model) fn finish(mut self) -> rusqlite::Result<()> {
         self.change_held(|held, codes| held.write(codes))?;
         self.known.uses.write(self.connection)?;

@@ -52,7 +52,7 @@ pub struct Base {
     pub forgotten: Forgotten,
     /// The refunded activations, ascending.
     pub refunded: Rows<u64>,
-    /// The form of codes; none where the settings do not name one.
+    /// The form of codes; none if the settings do not name one.
     pub form: Option<FormRow>,
     /// Refunded amounts of top-ups and payments, in the order of their positions.
     pub given_back: Rows<GivenBackRow>,
