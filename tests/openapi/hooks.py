@@ -1,4 +1,4 @@
-"""Hooks for schemathesis, which tests/the_interface_keeps_its_own_document.rs starts.
+"""Hooks for schemathesis, which tests/reports/the_interface_keeps_its_own_document.rs starts.
 
 They omit nothing and weaken no check. They map valid parameters to existing objects, so that answers are not empty: half of
 the texts, and every number that is an id. In all requests they map `wait_for` to positions that exist: for a later one the
