@@ -29,6 +29,7 @@
 mod kept;
 mod layout;
 mod look;
+mod names;
 mod open;
 mod room;
 #[cfg(test)]
