@@ -16,6 +16,7 @@
 //! Dropping the future of a call cancels it: if no connection was passed the request, it is never sent; otherwise it may be
 //! executed, and is not sent again.
 
+mod attempts;
 mod backoff;
 mod campaigns;
 mod dial;
@@ -26,7 +27,6 @@ mod operators;
 mod parts;
 mod rules;
 mod tailing;
-mod watching;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -35,12 +35,12 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+pub use attempts::Watching;
 pub use backoff::Backoff;
 pub use dial::{ConnectError, Dial, Dialled, client_config};
 pub use follower::{EngineWatch, Followed, Follower, FollowerError};
 pub use parts::PartError;
 pub use tailing::{TailError, Tailing};
-pub use watching::Watching;
 
 pub use driver::Closed;
 use driver::{Calls, Driver, Pending, Reply, Sent};

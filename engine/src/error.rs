@@ -7,7 +7,7 @@ use scrip_protocol::codes::RecordedForm;
 
 use crate::folder::FolderError;
 use crate::pipeline::ClockError;
-use crate::server::error::ServerError;
+use crate::server::start_error::ServerError;
 use crate::snapshot::SnapshotError;
 use crate::verifier::Damage;
 

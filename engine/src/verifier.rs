@@ -14,8 +14,8 @@ use tokio::sync::watch;
 
 use crate::background::spawn;
 use crate::snapshot::{Snapshot, SnapshotError, UnverifiedUse};
-use scrip_core::index::base::not_codes;
 use scrip_core::index::log_not_codes;
+use scrip_core::index::snapshot_codes::not_codes;
 use scrip_core::state::frozen::FrozenCodes;
 use scrip_journal::{JournalError, JournalReader};
 

@@ -20,8 +20,8 @@ use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, R
 use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd, Link};
 
-use super::segment::{self, BATCHES, Live, SEAL, guarded, no_panic, read_end, start_of, sync_folder, unreadable};
-use super::{JournalError, JournalReader, recovery};
+use super::segment_file::{self, BATCHES, Live, SEAL, guarded, no_panic, read_end, start_of, sync_folder, unreadable};
+use super::{JournalError, JournalReader, replay};
 use crate::disk::Disk;
 
 /// Maximum number of views of sealed segments at once, each with an open file. The descriptors that a process reserves for its
@@ -120,7 +120,7 @@ impl Listed {
                 let database = match weak.upgrade() {
                     Some(database) => database,
                     // It may not have been read since the run that wrote it.
-                    None => Arc::new(segment::open_sealed(disk, &self.path)?),
+                    None => Arc::new(segment_file::open_sealed(disk, &self.path)?),
                 };
                 *weak = Arc::downgrade(&database);
                 Ok(Some((database.begin_read().map_err(failed)?, Held::Sealed(database, place))))
@@ -345,7 +345,7 @@ impl Catalogue {
             None => start,
             Some((position, row)) => {
                 let batch = Batch::parse(&row);
-                batch.map_err(|cause| recovery::name(path, Position(position), cause, false))?.end()
+                batch.map_err(|cause| replay::name(path, Position(position), cause, false))?.end()
             }
         };
         match end == seal {
@@ -384,7 +384,7 @@ impl Reading {
             }
             let (key, value) = row.map_err(|cause| unreadable(cause.into()))?;
             let position = Position(key.value());
-            self.push(position, value.value()).map_err(|cause| recovery::name(path, position, cause, false))?;
+            self.push(position, value.value()).map_err(|cause| replay::name(path, position, cause, false))?;
         }
         Ok(())
     }
@@ -551,8 +551,9 @@ mod tests {
             (0..3).for_each(|_| drop(writer.append()));
             drop(writer);
             let first = if missing < 4 { 1 } else { 4 };
-            segment::remove_batch(&OsDisk, &segment::segment_path(dir.path(), Position(first)), Position(missing));
-            let listed = [1, 4].map(|first| Listed::sealed(Position(first), segment::segment_path(dir.path(), Position(first))));
+            segment_file::remove_batch(&OsDisk, &segment_file::segment_path(dir.path(), Position(first)), Position(missing));
+            let listed =
+                [1, 4].map(|first| Listed::sealed(Position(first), segment_file::segment_path(dir.path(), Position(first))));
             let catalogue = Catalogue::new(Arc::new(OsDisk), dir.path(), listed.to_vec(), Position(0));
             for from in 1..=missing {
                 let read = catalogue.read(Position(from), usize::MAX);
@@ -574,34 +575,12 @@ mod tests {
                 writer.0.append(vec![batch]).expect("the disk takes it");
             }
         }
-        let name = segment::segment_path(Path::new(""), Position(2));
+        let name = segment_file::segment_path(Path::new(""), Position(2));
         std::fs::copy(dirs[1].path().join(&name), dirs[0].path().join(&name)).expect("a segment of the other history");
         let listed =
-            [1, 2, 3].map(|first| Listed::sealed(Position(first), segment::segment_path(dirs[0].path(), Position(first))));
+            [1, 2, 3].map(|first| Listed::sealed(Position(first), segment_file::segment_path(dirs[0].path(), Position(first))));
         let catalogue = Catalogue::new(Arc::new(OsDisk), dirs[0].path(), listed.to_vec(), Position(0));
         let read = catalogue.read(Position(1), usize::MAX);
         assert!(matches!(read, Err(JournalError::BrokenChain { position: Position(2), .. })), "{read:?}");
-    }
-
-    /// Segments that are dropped during a check do not count as damage.
-    #[test]
-    fn segments_dropped_during_a_check_are_not_missing() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let mut writer = Writer::new(dir.path(), 1);
-        (0..5).for_each(|_| drop(writer.append()));
-        drop(writer);
-        let listed: Vec<_> =
-            (1..=5).map(|first| Listed::sealed(Position(first), segment::segment_path(dir.path(), Position(first)))).collect();
-        let catalogue = Catalogue::new(Arc::new(OsDisk), dir.path(), listed, Position(5));
-        let looks = RefCell::new(0);
-        let goes_on = || {
-            *looks.borrow_mut() += 1;
-            // The first segment was checked; it and the next two are dropped.
-            if *looks.borrow() == 2 {
-                catalogue.drop_through(Position(3)).expect("they can be removed");
-            }
-            true
-        };
-        catalogue.check_sealed(&goes_on).expect("nothing is damaged");
     }
 }

@@ -3,21 +3,24 @@
 //! [`Journal`] is the trait that the engine needs; [`Segments`] implements it in redb files of a [`Disk`](crate::disk::Disk).
 //! [`scrip_protocol::batch`] describes batches and their chain of hashes.
 //!
-//! - `segments` documents the files; it opens, appends and rotates. `segment` is one file.
-//! - `recovery` replays what follows a snapshot and checks it. [`walk`] does the same without changing the journal.
+//! - `segments` documents the files; it opens, appends and rotates. `segment_file` is one file.
+//! - `replay` reads what follows a snapshot and checks it. [`walk`] does the same without changing the journal.
 //! - `catalogue` reads while the journal is written, and drops the oldest segments. A [`Cursor`] continues reading from call to
 //!   call.
+//! - `conformance` tests what [`Journal`] promises; every implementation runs it.
 //! - [`disk`] has the file operations, and the simulated disk of the tests. [`salvage`] reads what it can of a damaged segment.
 //!
 //! Invariants: an append that returned is durable; after a failed append, none succeeds. Reading never repairs: a
 //! [`JournalError`] names the file and position of damage, and the engine refuses to start.
 
 mod catalogue;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod cursor;
 pub mod disk;
-mod recovery;
+mod replay;
 pub mod salvage;
-mod segment;
+mod segment_file;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -31,7 +34,7 @@ use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd};
 
 pub use catalogue::SEALED_READS_MAX;
 pub use cursor::Cursor;
-pub use recovery::ReplayProgress;
+pub use replay::ReplayProgress;
 pub use segments::{JournalLock, ROW_BYTES, SEGMENT_BYTES, Segments};
 pub use walk::{Visit, walk};
 

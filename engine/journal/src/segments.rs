@@ -24,8 +24,8 @@ use scrip_protocol::batch::{Batch, BatchBuilder, BatchError, BatchTime, ChainEnd
 use scrip_protocol::{Position, Record};
 
 use super::catalogue::{Catalogue, Listed};
-use super::recovery::{self, ReplayProgress};
-use super::segment::{self, BATCHES, Live, no_panic, segment_path, sync_folder, unfinished_path, write_error};
+use super::replay::{self, ReplayProgress};
+use super::segment_file::{self, BATCHES, Live, no_panic, segment_path, sync_folder, unfinished_path, write_error};
 use super::{Journal, JournalError, JournalReader};
 use crate::disk::Disk;
 
@@ -83,8 +83,8 @@ impl Segments {
         let (disk, dir) = (lock.disk.clone(), lock.dir.as_path());
         // A killed process may have left names that are not durable: an acknowledged batch would be lost with them.
         sync_folder(&*disk, dir)?;
-        let listing = recovery::list(&*disk, dir)?;
-        let replayed = recovery::replay(&*disk, dir, &listing, from, apply, progress).map_err(|mut error| {
+        let listing = replay::list(&*disk, dir)?;
+        let replayed = replay::replay(&*disk, dir, &listing, from, apply, progress).map_err(|mut error| {
             if let JournalError::EndsBefore { from, .. } = &mut error {
                 *from = reached.max(*from);
             }
@@ -111,7 +111,7 @@ impl Segments {
                 (Arc::new(live), last.first, last.path, bytes)
             }
             None if is_new => (Segments::make_first(&*disk, dir, end)?, end.next(), next_path, 0),
-            None => (segment::publish(&*disk, dir, &next_path, end)?, end.next(), next_path, 0),
+            None => (segment_file::publish(&*disk, dir, &next_path, end)?, end.next(), next_path, 0),
         };
         let mut listed: Vec<_> = found.into_iter().map(|found| Listed::sealed(found.first, found.path)).collect();
         listed.push(Listed::live(first, path.clone(), live.clone()));
@@ -127,7 +127,7 @@ impl Segments {
     /// If a journal exists, or none can be created.
     pub fn begin(disk: Arc<dyn Disk>, dir: &Path, segment_bytes: u64, at: ChainEnd) -> Result<Segments, JournalError> {
         let lock = JournalLock::take(disk.clone(), dir)?;
-        let listing = recovery::list(&*disk, dir)?;
+        let listing = replay::list(&*disk, dir)?;
         if !listing.segments.is_empty() {
             return Err(JournalError::AlreadyThere { dir: dir.to_owned() });
         }
@@ -144,9 +144,9 @@ impl Segments {
 
     fn make_first(disk: &dyn Disk, dir: &Path, at: ChainEnd) -> Result<Arc<Live>, JournalError> {
         let path = segment_path(dir, at.next());
-        segment::make(disk, dir, &path, at)?;
+        segment_file::make(disk, dir, &path, at)?;
         sync_folder(disk, dir.parent().unwrap_or(dir))?;
-        segment::publish(disk, dir, &path, at)
+        segment_file::publish(disk, dir, &path, at)
     }
 
     /// Appends batches as they were sealed elsewhere. Before writing, checks that each continues the chain, with all its records.
@@ -164,7 +164,7 @@ impl Segments {
             let batch = Batch::parse(bytes).map_err(not_next)?;
             batch.follow(&mut end).map_err(not_next)?;
             // A batch without records would have the same position as the next one.
-            if recovery::records_of(&batch).map_err(not_next)?.is_empty() {
+            if replay::records_of(&batch).map_err(not_next)?.is_empty() {
                 return Err(not_next(BatchError::Layout { index: 0 }));
             }
             ends.push(end);
@@ -216,9 +216,9 @@ impl Segments {
             return Ok(());
         }
         let path = segment_path(&self.dir, self.end.next());
-        segment::make(&*self.disk, &self.dir, &path, self.end)?;
-        segment::seal(&self.live, self.end).map_err(|cause| write_error(&self.path, &cause))?;
-        let live = segment::publish(&*self.disk, &self.dir, &path, self.end)?;
+        segment_file::make(&*self.disk, &self.dir, &path, self.end)?;
+        segment_file::seal(&self.live, self.end).map_err(|cause| write_error(&self.path, &cause))?;
+        let live = segment_file::publish(&*self.disk, &self.dir, &path, self.end)?;
         self.catalogue.rotated(Listed::live(self.end.next(), path.clone(), live.clone()));
         (self.live, self.path, self.bytes) = (live, path, 0);
         Ok(())

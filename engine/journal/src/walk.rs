@@ -7,8 +7,8 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, ChainEnd};
 
 use super::JournalError;
-use super::recovery::{self, Begins, Chain, Row, records_of};
-use super::segment::{self, check_empty, guarded, segment_path, start_of, unfinished_path, unreadable};
+use super::replay::{self, Begins, Chain, Row, records_of};
+use super::segment_file::{self, check_empty, guarded, segment_path, start_of, unfinished_path, unreadable};
 use super::segments::{LOCK, take_lock};
 use crate::disk::Disk;
 
@@ -29,7 +29,7 @@ pub fn walk(disk: &dyn Disk, dir: &Path, from: Position, visit: &mut Visit<'_>) 
     let has_lock = entries.iter().any(|entry| entry.name == LOCK);
     let _lock = if has_lock { Some(take_lock(disk, dir)?) } else { None };
     // Listed again: the previous holder of the lock may have changed something.
-    let listing = recovery::list(disk, dir)?;
+    let listing = replay::list(disk, dir)?;
     let Some(oldest) = listing.segments.first() else {
         return match from > Position(1) {
             true => Err(JournalError::MissingSegment { dir: dir.to_owned(), expected: from }),
@@ -53,7 +53,7 @@ pub fn walk(disk: &dyn Disk, dir: &Path, from: Position, visit: &mut Visit<'_>) 
             }
         };
         let read = guarded(path, || {
-            let database = segment::open_untouched(disk, path).map_err(|cause| unreadable(path, cause))?;
+            let database = segment_file::open_untouched(disk, path).map_err(|cause| unreadable(path, cause))?;
             let transaction = database.begin_read().map_err(|cause| unreadable(path, cause))?;
             if at == 0 {
                 chain.end = start_of(&transaction, path, found.first)?;
@@ -77,7 +77,7 @@ fn check_next(disk: &dyn Disk, dir: &Path, unfinished: &[std::path::PathBuf], en
         return Err(JournalError::MissingSegment { dir: dir.to_owned(), expected: end.next() });
     }
     guarded(&path, || {
-        let database = segment::open_untouched(disk, &path).map_err(|cause| unreadable(&path, cause))?;
+        let database = segment_file::open_untouched(disk, &path).map_err(|cause| unreadable(&path, cause))?;
         let transaction = database.begin_read().map_err(|cause| unreadable(&path, cause))?;
         check_empty(&transaction, &path, end)
     })

@@ -8,7 +8,7 @@
 //!
 //! Owned by the engine, which starts it when the pipeline runs and stops it before the pipeline is finished.
 
-pub mod registry;
+pub mod reader_registry;
 mod stoppable;
 mod taking;
 #[cfg(test)]
@@ -28,7 +28,7 @@ use scrip_protocol::command::{SnapshotStatus, SnapshotTaken, TakeSnapshotOutcome
 use tokio::sync::{oneshot, watch};
 
 use crate::folder::{Config, Retention};
-pub use registry::{ReaderRegistry, RegistryError};
+pub use reader_registry::{ReaderRegistry, RegistryError};
 use scrip_journal::JournalReader;
 use scrip_journal::disk::Disk;
 use stoppable::Stopping;

@@ -19,7 +19,7 @@ use scrip_protocol::batch::{Batch, BatchError, ChainEnd};
 use scrip_protocol::command::SnapshotTaken;
 use tokio::sync::watch;
 
-use super::registry::{ReaderRegistry, RegistryError};
+use super::reader_registry::{ReaderRegistry, RegistryError};
 use super::stoppable::{Stoppable, Stopping};
 use crate::folder::Retention;
 use crate::recover;

@@ -19,7 +19,7 @@ use super::commit::{Commit, Replies};
 use super::journal_thread::Committer;
 use super::pages::{Turn, Turns};
 use super::reader_budget::ReaderBudget;
-use super::registry::KeptFrom;
+use super::registrations::KeptFrom;
 use super::tally::Tally;
 use super::window_budget::WindowBudget;
 use super::{Attempt, BUSY, Call, Change, Limits, Read, Request, StoredReply, batch_time};

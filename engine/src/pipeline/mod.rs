@@ -21,7 +21,7 @@ mod journal_thread;
 mod outbox;
 mod pages;
 mod reader_budget;
-mod registry;
+mod registrations;
 mod share;
 mod tally;
 #[cfg(test)]
@@ -52,7 +52,7 @@ pub use share::{Reserved, Share, ShareLimits, Totals, Unwritten};
 
 use crate::attempts::Attempts;
 use crate::counters::Counters;
-use crate::keeper::registry::ReaderRegistry;
+use crate::keeper::reader_registry::ReaderRegistry;
 use scrip_core::guard::{Asker, FailedCode, Fingerprints, Guard, GuardLimits};
 use scrip_core::index::{Hint, Index};
 use scrip_core::state::{AddCodesRequest, Mutation, State};
@@ -253,7 +253,7 @@ pub struct Pipeline {
     attempts: Arc<Attempts>,
     clock: EngineClock,
     fingerprints: Fingerprints,
-    kept_from: Arc<registry::KeptFrom>,
+    kept_from: Arc<registrations::KeptFrom>,
 }
 
 /// The remains of a pipeline that ended without an error.
@@ -379,7 +379,7 @@ impl Pipeline {
         let mut recovered = tally::Counts::default();
         tally.settle(&state, &guard, &mut recovered);
         recovered.publish(&counters, &attempts);
-        let kept_from = Arc::new(registry::KeptFrom::new(reader.clone()));
+        let kept_from = Arc::new(registrations::KeptFrom::new(reader.clone()));
         let engine = engine_thread::EngineThread {
             kept_from: kept_from.clone(),
             reader_budget: reader_budget::ReaderBudget::default(),
@@ -462,7 +462,7 @@ impl Pipeline {
 
     /// The registered readers, for retention. It counts as an intake: drop it before [`Pipeline::finish`] can return.
     pub(crate) fn registry(&self) -> Arc<dyn ReaderRegistry> {
-        Arc::new(registry::Registry { kept_from: self.kept_from.clone(), intake: self.intake.clone() })
+        Arc::new(registrations::Registry { kept_from: self.kept_from.clone(), intake: self.intake.clone() })
     }
 
     /// The newest durable position; changes are notified.

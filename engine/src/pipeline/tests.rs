@@ -2,7 +2,7 @@
 //!
 //! `clock`: what happens when the machine's clock is set. `release`: what leaves, and when. `batches`: what is written together,
 //! and under which time. `callers`: what depends on the caller. `full_disk`: a real journal whose disk is full. `registrations`:
-//! readers that register while segments are dropped. Every test that ends normally compares the final state with a replay of what
+//! readers that register while segments are dropped. `memory` is the journal, which conforms to the trait. Every test that ends normally compares the final state with a replay of what
 //! was written.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
@@ -12,6 +12,7 @@ mod callers;
 mod clock;
 mod counted;
 mod full_disk;
+mod memory;
 mod registrations;
 mod release;
 mod window;
@@ -20,155 +21,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
-use parking_lot::Mutex;
-use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
+use scrip_protocol::batch::BatchBuilder;
 use scrip_protocol::command::{ListClubs, OnConflict, RegisterClub, Terms};
 use scrip_protocol::frame::{Frame, FrameBuffer, REPLY_BYTES_MAX};
 use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClientId, ClubId, Command, CredentialId, Money, Position, Record, Refusal, RequestId, Settings, Stamp};
 
+use memory::{Gate, Held, Kept, Memory, gate, parsed};
+
 use super::{Beginning, Call, Change, Chunk, Clock, InboxFull, Limits, Outbox, Pipeline, Read, Reading, Request};
 use scrip_core::guard::GuardLimits;
 use scrip_core::index::{Index, normalise, trim};
 use scrip_core::state::{CodeList, CreateCampaignRequest, Mutation, RedeemRequest, State};
-use scrip_journal::{Journal, JournalError, JournalReader};
+use scrip_journal::Journal;
 
 const START_MS: u64 = 1_790_000_000_000;
 
 /// Far longer than anything here takes; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(20);
-
-/// The durable part of a journal in memory.
-#[derive(Clone, Default)]
-struct Kept {
-    batches: Arc<Mutex<Vec<Vec<u8>>>>,
-}
-
-impl Kept {
-    fn end(&self) -> ChainEnd {
-        self.batches.lock().last().map_or(ChainEnd::default(), |bytes| parsed(bytes).end())
-    }
-
-    /// The number of records of each batch, and its time.
-    fn extents(&self) -> Vec<(u32, u64)> {
-        self.batches.lock().iter().map(|bytes| (parsed(bytes).count, parsed(bytes).time_ms)).collect()
-    }
-
-    /// The state of the batches. Checks their chain.
-    fn replay(&self) -> State {
-        let (mut state, mut chain) = (State::default(), ChainEnd::default());
-        for bytes in &*self.batches.lock() {
-            let batch = parsed(bytes);
-            batch.follow(&mut chain).expect("each batch continues the one before");
-            for record in batch.records() {
-                state.apply(batch.time(), &record.expect("the record was just written").1);
-            }
-        }
-        state
-    }
-}
-
-fn parsed(bytes: &[u8]) -> Batch<'_> {
-    Batch::parse(bytes).expect("the batch was just written")
-}
-
-impl JournalReader for Kept {
-    fn read(&self, from: Position, _bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError> {
-        Ok(self.batches.lock().iter().filter(|bytes| parsed(bytes).end().position >= from).cloned().collect())
-    }
-
-    fn bytes(&self) -> u64 {
-        self.batches.lock().iter().map(|bytes| bytes.len() as u64).sum()
-    }
-
-    fn first(&self) -> Position {
-        self.batches.lock().first().map_or(Position(1), |bytes| parsed(bytes).first)
-    }
-
-    fn first_behind(&self, position: Position) -> Position {
-        let batches = self.batches.lock();
-        let kept = batches.iter().find(|bytes| parsed(bytes).end().position > position);
-        kept.or(batches.last()).map_or(Position(1), |bytes| parsed(bytes).first)
-    }
-
-    fn drop_through(&self, position: Position) -> Result<usize, JournalError> {
-        let mut batches = self.batches.lock();
-        let before = batches.len();
-        batches.retain(|bytes| parsed(bytes).end().position > position);
-        Ok(before - batches.len())
-    }
-
-    fn check_sealed(&self, _goes_on: &dyn Fn() -> bool) -> Result<(), JournalError> {
-        Ok(())
-    }
-}
-
-/// A journal in memory.
-struct Memory {
-    kept: Kept,
-    end: ChainEnd,
-    /// The append that fails, counted from 1; none after it succeeds.
-    fails_at: Option<usize>,
-    appends: usize,
-    held: Option<Held>,
-}
-
-/// The journal's side of a gate: it reports how many records it must append, and waits for permission.
-struct Held {
-    entered: Sender<u32>,
-    leave: Receiver<()>,
-}
-
-/// The test's side of a gate. Dropping it opens the gate permanently.
-struct Gate {
-    entered: Receiver<u32>,
-    leave: Sender<()>,
-}
-
-fn gate() -> (Held, Gate) {
-    let (entered_sender, entered) = crossbeam_channel::unbounded();
-    let (leave, leave_receiver) = crossbeam_channel::unbounded();
-    (Held { entered: entered_sender, leave: leave_receiver }, Gate { entered, leave })
-}
-
-impl Gate {
-    /// Waits until an append has started, and returns its number of records.
-    fn entered(&self) -> u32 {
-        self.entered.recv_timeout(DEADLINE).expect("an append has started")
-    }
-
-    fn let_go(&self) {
-        self.leave.send(()).expect("the journal is there");
-    }
-}
-
-impl Journal for Memory {
-    fn end(&self) -> ChainEnd {
-        self.end
-    }
-
-    fn append(&mut self, batches: Vec<BatchBuilder>) -> Result<ChainEnd, JournalError> {
-        self.appends += 1;
-        if let Some(held) = &self.held {
-            // Both fail only if the test has dropped its side.
-            let _ = held.entered.send(batches.iter().map(BatchBuilder::count).sum());
-            let _ = held.leave.recv();
-        }
-        if self.fails_at.is_some_and(|fails_at| self.appends >= fails_at) {
-            return Err(JournalError::Write { path: "memory".into(), cause: "the test fails it".into() });
-        }
-        for batch in batches {
-            let bytes = batch.seal(&mut self.end);
-            self.kept.batches.lock().push(bytes);
-        }
-        Ok(self.end)
-    }
-
-    fn reader(&self) -> Arc<dyn JournalReader> {
-        Arc::new(self.kept.clone())
-    }
-}
 
 /// A clock set by the test.
 #[derive(Clone)]
@@ -211,11 +81,11 @@ impl Run {
 
     fn begin(beginning: &Beginning, limits: Limits, held: Option<Held>, fails_at: Option<usize>) -> Run {
         let kept = Kept::default();
-        let mut journal = Memory { kept: kept.clone(), end: ChainEnd::default(), fails_at: None, appends: 0, held: None };
+        let mut journal = Memory::over(kept.clone());
         let mut first = BatchBuilder::new(START_MS);
         first.push(&SettingsSet::new(Settings::default()).into());
         journal.append(vec![first]).expect("memory takes it");
-        (journal.held, journal.fails_at, journal.appends) = (held, fails_at, 0);
+        let journal = journal.with(held, fails_at);
         let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
         let pipeline = Pipeline::start(kept.replay(), Box::new(journal), beginning, Box::new(hands.clone()), limits)
             .expect("memory takes what is written at the start");
@@ -224,7 +94,7 @@ impl Run {
 
     /// A restart on a journal, at a time.
     fn again(kept: Kept, wall_ms: u64) -> Run {
-        let journal = Memory { kept: kept.clone(), end: kept.end(), fails_at: None, appends: 0, held: None };
+        let journal = Memory::over(kept.clone());
         let hands = Hands(Arc::new(AtomicU64::new(wall_ms)));
         let beginning = Beginning { guard: GuardLimits::OFF, ..Beginning::default() };
         let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &beginning, Box::new(hands.clone()), Limits::default());
@@ -379,7 +249,7 @@ fn answered(correlation: u64, index: &Index) -> Request {
 fn changed_settings_are_written_first() {
     let kept = Kept::default();
     let start = |settings: &Settings| {
-        let journal = Memory { kept: kept.clone(), end: kept.end(), fails_at: None, appends: 0, held: None };
+        let journal = Memory::over(kept.clone());
         let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
         let beginning = Beginning { settings: settings.clone(), ..Beginning::default() };
         let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &beginning, Box::new(hands), Limits::default());
@@ -391,7 +261,7 @@ fn changed_settings_are_written_first() {
         assert_eq!((state.settings(), state.position()), (settings, Position(position)));
         assert_eq!(state, kept.replay());
     }
-    let mut journal = Memory { kept: Kept::default(), end: ChainEnd::default(), fails_at: Some(1), appends: 0, held: None };
+    let mut journal = Memory::over(Kept::default()).failing_at(1);
     let record: Record = SettingsSet::new(other.clone()).into();
     let mut batch = BatchBuilder::new(1);
     batch.push(&record);

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::closing::Closing;
 use super::sorting::{Alone, Lookup, Sorted, Stream, made_bytes, sort};
 use super::weight::list_bytes;
-use super::{LARGE_FRAME_BYTES, Shared, generating, rehearsal, snapshot, stored, tail, watching};
+use super::{LARGE_FRAME_BYTES, Shared, generating, rehearsal, snapshot_command, stored, tail, watching};
 use crate::counters::{One, RefusalCounts, count_refusals};
 use crate::pipeline::{BUSY, Call, Chunk, InboxFull, Outbox, Request, Share, Unwritten};
 use scrip_core::index::{AT_ONCE, Holder, Index};
@@ -210,7 +210,7 @@ impl Reader {
                 rehearsal::begin(correlation, mutation, &self.shared, &self.outbox);
             }
             for correlation in sorted.snapshots {
-                snapshot::begin(correlation, &self.shared, &self.outbox);
+                snapshot_command::begin(correlation, &self.shared, &self.outbox);
             }
             for generation in sorted.generations {
                 generating::begin(generation, &self.shared, &self.outbox);

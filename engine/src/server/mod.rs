@@ -8,13 +8,13 @@
 mod closing;
 mod connection;
 mod door;
-pub(crate) mod error;
 mod generating;
 mod lane;
 mod refund;
 mod rehearsal;
-mod snapshot;
+mod snapshot_command;
 mod sorting;
+pub(crate) mod start_error;
 mod stored;
 mod tail;
 #[cfg(test)]
@@ -49,7 +49,7 @@ use crate::folder::Folder;
 use crate::keeper::KeeperHandle;
 use crate::pipeline::{EngineClock, Intake, Pipeline, ShareLimits, Totals};
 use crate::vitals::Vitals;
-pub use error::ServerError;
+pub use start_error::ServerError;
 
 use door::{Arrival, Door, DoorLimits};
 

@@ -4,12 +4,9 @@ use std::path::{Path, PathBuf};
 
 use scrip_protocol::Position;
 
+use super::names::{UNFINISHED, position_of};
 use super::{Snapshot, SnapshotError, unverified};
 use scrip_journal::disk::{Disk, Entry};
-
-/// The file name endings of a snapshot, and of one that is being written.
-const ENDING: &str = ".snapshot";
-const UNFINISHED: &str = ".snapshot.new";
 
 /// How many snapshots are kept: if the newest is damaged, there is another to start from.
 pub const GENERATIONS: usize = 2;
@@ -23,19 +20,6 @@ pub struct Kept {
     pub path: PathBuf,
     /// Its size in bytes.
     pub bytes: u64,
-}
-
-/// The file of a snapshot at a position, and the temporary file that it is written to first.
-pub(super) fn paths(dir: &Path, position: Position) -> (PathBuf, PathBuf) {
-    let of = |ending: &str| dir.join(format!("{:020}{ending}", position.0));
-    (of(ENDING), of(UNFINISHED))
-}
-
-/// The position in a snapshot's name.
-pub(super) fn position_of(name: &str) -> Option<Position> {
-    let digits =
-        name.strip_suffix(ENDING).filter(|digits| digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-    digits.parse().ok().map(Position)
 }
 
 /// The snapshots of a folder, the newest first; files with other names are passed over. None where there is no such folder.

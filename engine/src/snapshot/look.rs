@@ -14,7 +14,8 @@ use std::path::Path;
 use scrip_protocol::{Position, wire};
 
 use super::layout::{self, PAGE, UNKNOWN, VERSION, VERSION_OLDEST};
-use super::{Header, Section, kept};
+use super::names::position_of;
+use super::{Header, Section};
 use scrip_core::state::frozen::Part;
 use scrip_core::state::frozen::Small;
 use scrip_journal::salvage::hash_of_part;
@@ -159,7 +160,7 @@ pub fn look(path: &Path) -> io::Result<Looked> {
     let bytes = file.metadata()?.len();
     let mut page = Vec::with_capacity(PAGE);
     (&file).take(PAGE as u64).read_to_end(&mut page)?;
-    let named = path.file_name().and_then(|name| kept::position_of(&name.to_string_lossy()));
+    let named = path.file_name().and_then(|name| position_of(&name.to_string_lossy()));
     let beginning = page[..page.len().min(BEGINNING_BYTES)].to_vec();
     let mut looked = Looked { bytes, beginning, named, header: None, sections: Vec::new(), small: None, faults: Vec::new() };
     let Some(page) = page.first_chunk::<PAGE>() else {

@@ -30,6 +30,7 @@
 mod kept;
 mod layout;
 mod look;
+mod names;
 mod open;
 mod room;
 #[cfg(test)]

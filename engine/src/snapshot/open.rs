@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layout::{self, PAGE};
+use super::names::position_of;
 use super::{Header, Section, SnapshotError};
+use scrip_core::rows::Ground;
 use scrip_core::state::State;
-use scrip_core::state::frozen::{Base, Ground, Part};
+use scrip_core::state::frozen::{Base, Part};
 use scrip_core::state::requests::Forgotten;
 use scrip_journal::disk::{Disk, Mapped, ReadableFile};
 
@@ -44,7 +46,7 @@ impl Snapshot {
             source,
         })?;
         let header = layout::decode(path, &page, bytes)?;
-        let named = path.file_name().and_then(|name| super::kept::position_of(&name.to_string_lossy()));
+        let named = path.file_name().and_then(|name| position_of(&name.to_string_lossy()));
         if named.is_some_and(|named| named != header.end.position) {
             return Err(SnapshotError::Misnamed { path: path.to_owned(), found: header.end.position });
         }

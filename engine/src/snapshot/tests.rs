@@ -18,8 +18,9 @@ use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::{Position, Record};
 
 use super::{GENERATIONS, Kept, Pace, Snapshot, SnapshotError, list, prune, write};
+use scrip_core::slot_table::HashKey;
 use scrip_core::state::State;
-use scrip_core::state::frozen::{HashKey, Homes, Small};
+use scrip_core::state::frozen::{Homes, Small};
 use scrip_core::state::tests::recorded;
 use scrip_journal::disk::Disk;
 use scrip_journal::disk::double::Double;

@@ -9,9 +9,10 @@ use scrip_protocol::batch::ChainEnd;
 
 use super::layout::{self, PAGE, VERSION};
 use super::room::{Room, Unfinished};
-use super::{Counts, Header, Kept, Section, SnapshotError, kept, unverified};
+use super::{Counts, Header, Kept, Section, SnapshotError, kept, names, unverified};
+use scrip_core::slot_table::HashKey;
 use scrip_core::state::State;
-use scrip_core::state::frozen::{HashKey, Part, Sections, write_sections};
+use scrip_core::state::frozen::{Part, Sections, write_sections};
 use scrip_journal::disk::{Disk, DiskFile};
 
 /// How fast a snapshot is written.
@@ -47,7 +48,7 @@ pub fn write(
     pace: Pace,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Kept, SnapshotError> {
-    let (path, unfinished) = kept::paths(dir, end.position);
+    let (path, unfinished) = names::paths(dir, end.position);
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| SnapshotError::Io { path, source }

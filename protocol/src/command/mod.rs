@@ -9,6 +9,7 @@
 //! An outcome is an answer, not an error: each command has one closed enum, whose variants stand in order of precedence
 //! (success first, then the refusals as they are tried) and carry numbers that never change.
 
+mod add_codes;
 mod archive;
 mod attempts;
 mod bonus;
@@ -16,7 +17,6 @@ mod campaign;
 mod check;
 mod client;
 mod club;
-mod codes;
 mod credential;
 mod generate;
 mod group;
@@ -39,6 +39,7 @@ mod status;
 mod tail;
 mod top_up;
 
+pub use add_codes::*;
 pub use archive::*;
 pub use attempts::*;
 pub use bonus::*;
@@ -46,7 +47,6 @@ pub use campaign::*;
 pub use check::*;
 pub use client::*;
 pub use club::*;
-pub use codes::*;
 pub use credential::*;
 pub use generate::*;
 pub use group::*;

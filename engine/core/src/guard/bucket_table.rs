@@ -16,8 +16,8 @@ use super::bucket::{Bucket, Pace};
 use super::chunked::Chunked;
 use super::costs::{Costs, FailedCode};
 use super::fingerprint::Recent;
-use crate::state::by_time::ByTime;
-use crate::state::shards::Shards;
+use crate::by_time::ByTime;
+use crate::slot_table::GrowingTable;
 
 /// Ended lockouts noted, and quiet buckets dropped, per charge. A charge adds at most one, so that both shrink.
 const SWEPT_PER_CHARGE: usize = 8;
@@ -46,7 +46,7 @@ pub(super) struct Buckets<const N: usize> {
     rows: Chunked<Row<N>>,
     /// Unused rows.
     free: Vec<u32>,
-    index: Shards,
+    index: GrowingTable,
     /// Rows that are not locked out, by the time at which they become quiet.
     open: BTreeSet<(u64, u32)>,
     /// The other rows, by the end of their lockout, which may have passed.
@@ -82,7 +82,7 @@ impl<const N: usize> Buckets<N> {
             shares: HashMap::new(),
             rows: Chunked::new(),
             free: Vec::new(),
-            index: Shards::new(),
+            index: GrowingTable::new(),
             open: BTreeSet::new(),
             locked: BTreeSet::new(),
             locked_by_end: ByTime::default(),

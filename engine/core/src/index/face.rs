@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use scrip_protocol::CampaignId;
 use scrip_protocol::command::Terms;
 
-use super::slots::SlotSet;
-use crate::state::frozen::Rows;
-use crate::state::prefetch::prefetch;
+use super::slot_set::SlotSet;
+use crate::rows::Rows;
+use crate::slot_table::prefetch;
 use crate::state::{Campaign, FreeFrom, State};
 
 /// What lanes can see of a campaign.

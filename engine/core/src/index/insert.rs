@@ -10,7 +10,7 @@ use compact_str::CompactString;
 use dashmap::SharedValue;
 
 use super::{AT_ONCE, Index, Key, SHARDS};
-use crate::state::prefetch::prefetch;
+use crate::slot_table::prefetch;
 use crate::state::{CodeAt, NormalisedCode};
 
 /// A code as the map stores it.

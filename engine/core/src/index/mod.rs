@@ -4,8 +4,8 @@
 //! can therefore report that it is archived, and archiving a campaign of any size costs nothing here. Whether the campaign found
 //! still holds the value is known from the state, and from the part of the campaign that lanes can see.
 //!
-//! Codes that are where the initial snapshot has them are looked up there (`base.rs`). Codes that were added or moved since are
-//! in the map, which is searched first.
+//! Codes that are where the initial snapshot has them are looked up there (`snapshot_codes.rs`). Codes that were added or moved
+//! since are in the map, which is searched first.
 //!
 //! The engine thread alone writes the index, by [`Index::follow`] for each applied record, and uses it as the state's [`Lookup`]
 //! of codes. Lanes read it to answer checks.
@@ -17,11 +17,11 @@
 //! of a code are updated in one step. If the campaign limits all uses or bonuses (Z5), these totals are updated with it under one
 //! lock, which other campaigns do not share.
 
-pub mod base;
-mod credentials;
 mod face;
+mod holders;
 mod insert;
-mod slots;
+mod slot_set;
+pub mod snapshot_codes;
 mod spread;
 
 use std::hash::{Hash, Hasher};
@@ -40,15 +40,15 @@ use scrip_protocol::command::{
 use scrip_protocol::record::{CampaignRecord, CredentialRecord, DirectoryRecord, RecordGroup, RedemptionRecord};
 use scrip_protocol::{CampaignId, ClubId, Money, Position, Record};
 
-pub use base::AT_ONCE;
-use base::BaseCodes;
-pub use credentials::{Holder, Holders};
 use face::{Face, in_all};
+pub use holders::{Holder, Holders};
 pub use scrip_protocol::codes::{normalise, trim};
-use slots::SlotSet;
+use slot_set::SlotSet;
+pub use snapshot_codes::AT_ONCE;
+use snapshot_codes::BaseCodes;
 use spread::Spread;
 
-use crate::state::prefetch::prefetch;
+use crate::slot_table::prefetch;
 use crate::state::{Campaign, CodeAt, FreeFrom, HeldUses, Lookup, NormalisedCode, Standing, State, refusals_of};
 
 /// Codes of a list added at once: enough that each shard gets some, and few enough that the scratch space needs no fresh memory.

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use scrip_protocol::{Accounts, ClientId, Money};
 
-use super::frozen::{ClientRow, CountsRow, Frozen, NameRow, Rows};
+use super::frozen::{ClientRow, CountsRow, NameRow};
 use super::given_back::merged;
 use super::overlay::Overlay;
-use super::prefetch::prefetch;
-use super::shards::Shards;
+use crate::rows::Rows;
+use crate::slot_table::{FixedTable, GrowingTable, prefetch};
 
 /// The clients and their accounts.
 #[derive(Default)]
@@ -19,9 +19,9 @@ pub struct Clients {
     rows: Overlay<ClientRow>,
     counts: Overlay<CountsRow>,
     /// Indexes the clients of the snapshot, which never leave.
-    frozen: Frozen,
+    frozen: FixedTable,
     /// Indexes the clients that were added since.
-    index: Shards,
+    index: GrowingTable,
     base_names: Names,
     /// Only clients that have, or had, a name.
     names: BTreeMap<ClientId, String>,
@@ -53,7 +53,7 @@ impl Clients {
     pub(super) fn over(
         rows: Rows<ClientRow>,
         counts: Rows<CountsRow>,
-        frozen: Frozen,
+        frozen: FixedTable,
         names: Rows<NameRow>,
         texts: Rows<u8>,
     ) -> Clients {

@@ -5,7 +5,7 @@ use scrip_protocol::{ClientId, Position, Record, Stamp};
 
 use super::State;
 use super::holds::{End, Hold};
-use super::ladder::refusal_of;
+use super::precedence::refusal_of;
 use super::redeem::{self, credited, standing};
 
 /// A hold named by a request to confirm or release it.

@@ -192,8 +192,8 @@ fn holds(ours: &State, theirs: &State) -> Result<(), Difference> {
         ]
     };
     each(
-        ours.holds.iter(),
-        theirs.holds.iter(),
+        ours.holds.rows(),
+        theirs.holds.rows(),
         |(position, _)| format!("hold {position}"),
         |ours, theirs| {
             same(|| "the next hold".to_owned(), &ours.0, &theirs.0)?;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scrip_protocol::{Money, Position};
 
-use super::frozen::{GivenBackRow, Rows};
+use super::frozen::GivenBackRow;
+use crate::rows::Rows;
 
 /// Refunded operations and amounts.
 #[derive(Debug, Default)]

@@ -8,10 +8,11 @@ use scrip_protocol::{ClientId, GroupId, Record, Stamp};
 
 use super::by_client::ByClient;
 use super::by_name::ByName;
-use super::frozen::{MemberRow, Rows};
+use super::frozen::MemberRow;
 use super::given_back::merged;
 use super::tables::behind;
 use super::{State, is_name, refused};
+use crate::rows::Rows;
 
 /// The groups, numbered from 1.
 #[derive(Debug, Default)]

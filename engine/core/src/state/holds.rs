@@ -31,11 +31,11 @@ use std::ops::{AddAssign, SubAssign};
 use scrip_protocol::command::{Activated, HOLD_KEPT_MS, HOLDS_MAX, HOLDS_OPEN_PER_CREDENTIAL_MAX};
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position};
 
-use super::by_time::ByTime;
 use super::counted::Counted;
 use super::frozen::RevokedHolderRow;
-use super::ladder::Standing;
+use super::precedence::Standing;
 use super::tables::{Campaign, Campaigns, CodeAt};
+use crate::by_time::ByTime;
 
 /// Expired holds that a record drops from the count, and ended holds that it forgets. It adds at most one, so that both shrink.
 const SWEPT_PER_RECORD: usize = 8;
@@ -392,11 +392,6 @@ impl Holds {
     /// Whether no hold is remembered.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
-    }
-
-    /// The remembered holds in the order of their positions.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Position, &Hold)> {
-        self.rows.iter().map(|(position, hold)| (*position, hold))
     }
 
     /// How many uses of a campaign's code count as held; `None` for none.

@@ -5,7 +5,7 @@
 //! The reply to a request is derived from its record, so that it is the same for a retry and after a replay.
 //!
 //! Invariant: nothing in here locks, awaits, reads a clock, draws a random number or touches a file; nothing is imported from
-//! the crate's other modules. A [`Lookup`] that is passed in finds the codes.
+//! index, guard and generation. A [`Lookup`] that is passed in finds the codes.
 
 mod add_codes;
 mod archive_campaign;
@@ -13,7 +13,6 @@ mod archive_codes;
 mod bonus;
 mod by_client;
 mod by_name;
-pub(crate) mod by_time;
 mod by_value;
 mod clients;
 mod code_list;
@@ -29,12 +28,12 @@ mod given_back;
 mod groups;
 mod hold_code;
 mod holds;
-mod ladder;
+
 mod mutation;
 mod overlay;
-pub(crate) mod prefetch;
+mod precedence;
+mod queries;
 mod readers;
-mod reads;
 mod redeem;
 mod refund;
 mod refund_top_up;
@@ -44,7 +43,6 @@ mod release;
 pub mod requests;
 mod rules;
 mod save_rule;
-pub(crate) mod shards;
 pub mod snapshot;
 mod spending;
 mod subject;
@@ -72,8 +70,8 @@ pub use given_back::GivenBack;
 pub use groups::Groups;
 pub use hold_code::HoldRequest;
 pub use holds::{FreeFrom, HeldOfCampaign, HeldUses, Holds, OpenHold};
-pub use ladder::{Standing, refusals_of};
 pub use mutation::{Mutation, Named, Person};
+pub use precedence::{Standing, refusals_of};
 pub use readers::{ForgetReaderRequest, KeepReaderRequest, ReaderRow, Readers};
 pub use redeem::RedeemRequest;
 pub use refund::{RefundRequest, activation_of};
@@ -86,7 +84,6 @@ pub use uses::ClientUses;
 
 use std::borrow::Cow;
 
-use prefetch::prefetch;
 use requests::{Admission, ClockRange, Remembered, Requests};
 use scrip_protocol::batch::BatchTime;
 use scrip_protocol::codes::{CodeForm, RecordedForm};
@@ -97,6 +94,8 @@ use scrip_protocol::command::{
     RevokeCredential, RevokeCredentialOutcome, Subject, SwitchCampaign, SwitchRule, SwitchRuleOutcome, TopUp, UpdateCampaign,
 };
 use scrip_protocol::{ClientId, Command, Kind, Position, Record, Refusal, RequestId, Settings, Stamp, wire};
+
+use crate::slot_table::prefetch;
 
 /// Where codes are. Answers for the state as it is at the moment of asking.
 pub trait Lookup {

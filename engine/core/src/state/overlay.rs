@@ -5,7 +5,7 @@
 
 use bytemuck::Pod;
 
-use super::frozen::Rows;
+use crate::rows::Rows;
 
 /// Rows, numbered from 0 in the order in which they were added.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl<T: Pod + PartialEq> PartialEq for Overlay<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::frozen::in_memory;
+    use crate::rows::in_memory;
 
     const CHUNK: usize = Overlay::<u32>::CHUNK;
 

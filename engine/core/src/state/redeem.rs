@@ -4,7 +4,7 @@ use scrip_protocol::codes::InvalidCode;
 use scrip_protocol::command::{Activation, RedeemOutcome, RedemptionRefused};
 use scrip_protocol::{ClientId, ClubId, Money, Position, Record, Stamp};
 
-use super::ladder::{Standing, refusal_of};
+use super::precedence::{Standing, refusal_of};
 use super::{Campaign, CodeAt, Lookup, NormalisedCode, State};
 
 /// A request to redeem, with its code normalised.

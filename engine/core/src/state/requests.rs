@@ -26,8 +26,9 @@ use scrip_protocol::batch::BatchTime;
 use scrip_protocol::command::RedeemOutcome;
 use scrip_protocol::{Kind, Position, Refusal, RequestId, Settings, Stamp, wire};
 
-use super::frozen::{Frozen, RequestRow, Rows, WindowBase};
-use super::shards::Shards;
+use super::frozen::{RequestRow, WindowBase};
+use crate::rows::Rows;
+use crate::slot_table::{FixedTable, GrowingTable};
 
 pub(super) use alike::Unlike;
 pub use forgotten::Forgotten;
@@ -167,7 +168,7 @@ pub struct Requests {
     length: usize,
     /// The number of the oldest of these rows. Numbers wrap; there are never 2^32 rows.
     first: u32,
-    index: Shards,
+    index: GrowingTable,
 }
 
 /// The remembered requests of a snapshot.
@@ -175,7 +176,7 @@ pub struct Requests {
 struct Base {
     rows: Rows<RequestRow>,
     replies: Rows<u8>,
-    index: Frozen,
+    index: FixedTable,
     /// The latest time of any of these ids: newer ones are not looked up among them.
     newest_ms: u64,
     /// How many of them were forgotten since.
@@ -226,7 +227,7 @@ impl Requests {
         forgotten: Forgotten,
         rows: Rows<RequestRow>,
         replies: Rows<u8>,
-        index: Frozen,
+        index: FixedTable,
     ) -> Requests {
         Requests {
             window_ms: window.window_ms,

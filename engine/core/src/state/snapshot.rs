@@ -5,10 +5,11 @@ use std::sync::Arc;
 use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::{CampaignId, ClientId, Position};
 
-use super::frozen::{Base, FormRow, HashKey, Homes, MemberRow, NameRow, Places, RequestRow, Small, UsesRow};
+use super::frozen::{Base, FormRow, Homes, MemberRow, NameRow, Places, RequestRow, Small, UsesRow};
 use super::given_back::GivenBack;
 use super::uses::{self, FrozenUses};
 use super::{Campaigns, Clients, Clubs, Credentials, Groups, Holds, Readers, Requests, Rules, State};
+use crate::slot_table::HashKey;
 
 /// Results of writing a snapshot's large tables that reading them needs.
 #[derive(Debug, Default)]

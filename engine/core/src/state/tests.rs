@@ -18,8 +18,6 @@ mod cases;
 #[cfg(test)]
 mod codes;
 #[cfg(test)]
-mod costs;
-#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod differences;
@@ -43,15 +41,19 @@ mod script;
 mod shown;
 #[cfg(test)]
 mod top_ups;
+#[cfg(test)]
+mod work_per_record;
 
 use scrip_protocol::command::{CheckOutcome, CodeChecked, HoldOutcome, RedeemOutcome};
 use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClubId, CredentialId, Position, Record, Refusal, RequestId, Settings, Stamp};
 
-use super::frozen::{Base, HashKey, Part, Sections, in_memory, write_sections};
+use super::frozen::{Base, Part, Sections, write_sections};
 use super::requests::{Admission, Remembered};
 use super::{CodeList, Mutation, RedeemRequest, State, reply_of};
 use crate::index::{Index, normalise, trim};
+use crate::rows::in_memory;
+use crate::slot_table::HashKey;
 
 pub const START_MS: u64 = 1_790_000_000_000;
 

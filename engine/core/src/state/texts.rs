@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use scrip_protocol::command::CodeTexts;
 
-use super::frozen::{FrozenCodes, Places, Rows};
+use super::frozen::{FrozenCodes, Places};
+use crate::rows::Rows;
 
 /// The codes of a campaign, by slot.
 #[derive(Debug, Default)]

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use scrip_protocol::{CampaignId, ClientId, Position};
 
 use super::by_client::ByClient;
-use super::frozen::{Frozen, HashKey, Rows, UsesRow};
+use super::frozen::UsesRow;
 use super::given_back::merged;
+use crate::rows::Rows;
+use crate::slot_table::{FixedTable, HashKey};
 
 /// The rows of a snapshot, for all campaigns.
 #[derive(Debug, Default)]
 pub(super) struct FrozenUses {
     pub(super) rows: Rows<UsesRow>,
-    pub(super) index: Frozen,
+    pub(super) index: FixedTable,
 }
 
 /// Activations of each client in a campaign.

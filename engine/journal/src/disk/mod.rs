@@ -6,7 +6,7 @@
 //! Invariants that callers maintain: a file is flushed before its name is made durable, and a name is durable only once its
 //! folder is flushed.
 
-#[cfg(any(test, feature = "double"))]
+#[cfg(any(test, feature = "testing"))]
 #[expect(missing_docs, reason = "the fields of a logged operation are its arguments")]
 pub mod double;
 mod os;

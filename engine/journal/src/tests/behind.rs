@@ -8,7 +8,7 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
 
 use super::{ONE_SEGMENT, SEGMENT_EACH, Written, open, open_from, records_of};
-use crate::segment::{BATCHES, SEAL, SEGMENT, builder, encode_end, segment_path};
+use crate::segment_file::{BATCHES, SEAL, SEGMENT, builder, encode_end, segment_path};
 use crate::{Journal, JournalError};
 
 /// Six batches, each a segment, at 1, 2, 4, 7, 8 and 10, and a snapshot at 9: only the last one is read.
@@ -16,11 +16,11 @@ const COVERED: u64 = 9;
 
 /// The message without the path of the journal's folder.
 fn words(written: &Written, error: &JournalError) -> String {
-    error.to_string().replace(&format!("{}/", written.root.path().display()), "")
+    error.to_string().replace(&format!("{}/", written.storage.root.path().display()), "")
 }
 
 fn end_at(written: &Written, position: u64) -> ChainEnd {
-    let ends = written.ends();
+    let ends = written.ends.clone();
     *ends.iter().find(|end| end.position.0 == position).expect("a batch ends there")
 }
 
@@ -28,7 +28,7 @@ fn end_at(written: &Written, position: u64) -> ChainEnd {
 fn only_batches_after_a_snapshot_are_replayed() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
         let mut written = Written::of(segment_bytes, 9);
-        for from in std::iter::once(ChainEnd::default()).chain(written.ends()) {
+        for from in std::iter::once(ChainEnd::default()).chain(written.ends.clone()) {
             let (journal, stored) = open_from(&written.dir(), segment_bytes, from).expect("the journal is whole");
             assert_eq!(stored, written.stored[from.position.0 as usize..]);
             assert_eq!(journal.end(), written.end);
@@ -72,7 +72,7 @@ fn a_snapshot_of_another_history_is_refused() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH] {
         let written = Written::of(segment_bytes, 6);
         let others: [fn(&mut ChainEnd); 2] = [|end| end.hash[7] ^= 1, |end| end.time_ms += 1];
-        for end in written.ends() {
+        for end in written.ends.clone() {
             for other in others {
                 let mut from = end;
                 other(&mut from);
@@ -82,7 +82,7 @@ fn a_snapshot_of_another_history_is_refused() {
             }
         }
         // In the middle of a batch.
-        let from = ChainEnd { position: Position(5), ..written.ends()[2] };
+        let from = ChainEnd { position: Position(5), ..written.ends[2] };
         let refused = open_from(&written.dir(), segment_bytes, from).err().expect("no batch ends there");
         let first = if segment_bytes == ONE_SEGMENT { 1 } else { 4 };
         let expected = format!(
@@ -95,7 +95,7 @@ fn a_snapshot_of_another_history_is_refused() {
 #[test]
 fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
     let ends_before = |written: &Written, from: ChainEnd, end: u64| {
-        let refused = open_from(&written.dir(), written.segment_bytes, from).err().expect("batches are missing");
+        let refused = open_from(&written.dir(), written.storage.segment_bytes, from).err().expect("batches are missing");
         let expected = format!(
             "journal: the journal ends at position {end}, before the snapshot at {}: the journal's newest batches are missing",
             from.position
@@ -105,7 +105,7 @@ fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
     for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH] {
         let written = Written::of(segment_bytes, 6);
         ends_before(&written, ChainEnd { position: Position(15), ..written.end }, 12);
-        let (whole, end) = (written.end, written.ends()[4]);
+        let (whole, end) = (written.end, written.ends[4]);
         // Only the newest batch: nothing but the snapshot shows the loss.
         let database =
             builder().open(written.segment(*written.segment_files().last().expect("there is one"))).expect("it is whole");
@@ -122,7 +122,7 @@ fn a_journal_that_ends_before_a_snapshot_has_lost_its_newest_batches() {
     ends_before(&written, written.end, 0);
     // All but the last of these were sealed. The snapshot is before the gap, after it, and in it.
     let written = Written::of(SEGMENT_EACH, 6);
-    let ends = written.ends();
+    let ends = written.ends.clone();
     [8, 10].iter().for_each(|first| fs::remove_file(written.segment(*first)).expect("it is there"));
     ends_before(&written, ends[5], 7);
     ends_before(&written, ends[4], 7);
@@ -276,7 +276,7 @@ fn an_unreadable_covered_segment_is_named_by_its_reader_without_a_panic() {
 #[test]
 fn dropped_segments_are_gone_and_the_journal_opens_with_what_covers_them() {
     let mut written = Written::of(SEGMENT_EACH, 6);
-    let ends = written.ends();
+    let ends = written.ends.clone();
     written.reopen();
     let reader = written.journal.as_ref().expect("it is open").reader();
     assert_eq!(reader.first(), Position(1));

@@ -1,6 +1,4 @@
 //! Crashes: a process killed at any step loses nothing that was appended, and the next one continues.
-//!
-//! An image is a copy of the folder while the journal is open: what a killed process leaves to the operating system.
 
 use std::fs;
 use std::path::Path;
@@ -9,24 +7,8 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
 
 use super::{ONE_SEGMENT, SEGMENT_EACH, Written, open};
-use crate::segment::{BATCHES, SEAL, SEGMENT, START, builder, encode_end, segment_path, unfinished_path};
-use crate::{Journal, JournalError};
-
-/// Opens a copy of the journal as it is on disk now, and checks that it is complete and accepts more.
-fn check_image(written: &Written) {
-    let image = tempfile::tempdir().expect("there is room for temporary files");
-    for entry in fs::read_dir(written.dir()).expect("the folder is there") {
-        let entry = entry.expect("the folder can be read");
-        fs::copy(entry.path(), image.path().join(entry.file_name())).expect("the disk takes it");
-    }
-    let (mut journal, stored) = open(image.path(), written.segment_bytes).expect("nothing is torn");
-    assert_eq!(stored, written.stored);
-    assert_eq!(journal.end(), written.end);
-    let end = journal.append(vec![super::next_batch(written.firsts.len(), written.end)]).expect("the disk takes it");
-    drop(journal);
-    let (journal, stored) = open(image.path(), written.segment_bytes).expect("the journal is whole");
-    assert_eq!((journal.end(), stored.len() as u64), (end, end.position.0));
-}
+use crate::JournalError;
+use crate::segment_file::{BATCHES, SEAL, SEGMENT, START, builder, encode_end, segment_path, unfinished_path};
 
 /// Creates the next segment under its unfinished name, the first step of a rotation.
 fn make_unfinished(written: &Written, start: ChainEnd) {
@@ -53,20 +35,6 @@ fn seal(path: &Path, end: ChainEnd) {
 fn unfinished_files(written: &Written) -> usize {
     let entries = fs::read_dir(written.dir()).expect("the folder is there");
     entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "new"))).count()
-}
-
-#[test]
-fn every_appended_batch_is_there_after_a_kill() {
-    for segment_bytes in [ONE_SEGMENT, 700, SEGMENT_EACH] {
-        let mut written = Written::new(segment_bytes);
-        check_image(&written);
-        for _ in 0..7 {
-            written.append(1);
-            check_image(&written);
-        }
-        written.reopen();
-        check_image(&written);
-    }
 }
 
 #[test]
@@ -178,24 +146,4 @@ fn an_unfinished_segment_that_cannot_be_read_is_named() {
             assert!(matches!(&refused, JournalError::Unreadable { .. }), "{refused}");
         }
     }
-}
-
-#[test]
-fn a_failed_rotation_refuses_all_later_appends_and_loses_nothing() {
-    let mut written = Written::new(SEGMENT_EACH);
-    written.append(2);
-    let in_the_way = unfinished_path(&written.segment(written.end.next().0));
-    fs::create_dir(&in_the_way).expect("the disk takes it");
-    let append = |written: &mut Written| {
-        let batch = super::next_batch(written.firsts.len(), written.end);
-        written.journal.as_mut().expect("it is open").append(vec![batch]).expect_err("the next segment cannot be made")
-    };
-    assert!(matches!(append(&mut written), JournalError::Io { .. }));
-    // The cause is gone, but the state on disk is unknown since then.
-    fs::remove_dir(&in_the_way).expect("it is there");
-    assert!(matches!(append(&mut written), JournalError::Write { .. }));
-    // The previous segment was not sealed yet, so that the next run expects no successor.
-    written.reopen();
-    written.append(2);
-    written.reopen();
 }

@@ -11,7 +11,7 @@ use scrip_protocol::batch::{Batch, BatchBuilder, ChainEnd};
 
 use super::{ONE_SEGMENT, SEGMENT_EACH, Written, next_batch, open, record};
 use crate::disk::OsDisk;
-use crate::segment::{BATCHES, SEAL, SEGMENT, START, builder, encode_end, unfinished_path};
+use crate::segment_file::{BATCHES, SEAL, SEGMENT, START, builder, encode_end, unfinished_path};
 use crate::{Journal, JournalError, walk};
 
 /// Six batches in one segment, at 1, 2, 4, 7, 8 and 10.
@@ -28,13 +28,13 @@ fn check(segment_bytes: u64, damage: impl FnOnce(&Written), expected: &str) {
 
 fn refusal(written: &Written) -> String {
     let walked = walk(&OsDisk, &written.dir(), Position(1), &mut |_, _, _| ControlFlow::Continue(()));
-    let error = open(&written.dir(), written.segment_bytes).err().expect("a damaged journal is refused");
+    let error = open(&written.dir(), written.storage.segment_bytes).err().expect("a damaged journal is refused");
     // A walk reports the same error. redb's messages about a file may differ.
     match (walked.expect_err("a damaged journal is refused"), &error) {
         (JournalError::Unreadable { path: found, .. }, JournalError::Unreadable { path, .. }) => assert_eq!(found, *path),
         (found, error) => assert_eq!(found.to_string(), error.to_string()),
     }
-    error.to_string().replace(&format!("{}/", written.root.path().display()), "")
+    error.to_string().replace(&format!("{}/", written.storage.root.path().display()), "")
 }
 
 /// Changes the batches of a segment, as a faulty program that knows redb could.
@@ -67,7 +67,7 @@ fn batch_at(table: &Table<'_, u64, &[u8]>, position: u64) -> Vec<u8> {
 
 /// Another batch with a valid hash.
 fn forged(mut after: ChainEnd, records: u64) -> Vec<u8> {
-    let mut batch = BatchBuilder::new(super::START_MS);
+    let mut batch = BatchBuilder::new(crate::conformance::START_MS);
     (100..100 + records).for_each(|other| batch.push(&record(other)));
     batch.seal(&mut after)
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use scrip_protocol::batch::{BatchTime, ChainEnd};
 use scrip_protocol::{Position, Record};
 
-use super::{Stored, next_batch, records_of};
+use crate::conformance::{Stored, next_batch, records_of};
 use crate::disk::Disk;
 use crate::disk::double::{Crash, Double, EIO, ENOSPC, Faults, each};
 use crate::{Journal, JournalError, Segments, walk};
@@ -61,7 +61,7 @@ impl Progress {
             let batch = next_batch(self.batches, end);
             let _ = next_batch(self.batches, end).seal(&mut end);
             let kept = self.stored.len() as u64;
-            self.stored.extend((kept + 1..=end.position.0).map(|at| (batch.time_ms(), super::record(at))));
+            self.stored.extend((kept + 1..=end.position.0).map(|at| (batch.time_ms(), crate::conformance::record(at))));
             commit.push(batch);
             self.batches += 1;
         }

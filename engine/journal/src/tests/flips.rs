@@ -9,11 +9,11 @@ use std::sync::Arc;
 use scrip_protocol::batch::{BatchTime, ChainEnd};
 use scrip_protocol::{Position, Record};
 
-use super::{Stored, next_batch};
+use crate::conformance::{Stored, next_batch};
 use crate::disk::Disk;
 use crate::disk::double::Double;
 use crate::disk::double::each;
-use crate::segment::segment_path;
+use crate::segment_file::segment_path;
 use crate::{Journal, JournalError, Segments, walk};
 
 /// Each batch fills a segment: the first is sealed, the second live.

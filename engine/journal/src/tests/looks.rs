@@ -11,7 +11,7 @@ use scrip_protocol::batch::{Batch, BatchBuilder, BatchError, ChainEnd};
 
 use super::{ONE_SEGMENT, SEGMENT_EACH, Written, next_batch, open, open_from, records_of};
 use crate::disk::OsDisk;
-use crate::segment::unfinished_path;
+use crate::segment_file::unfinished_path;
 use crate::{Journal, JournalError, Segments, walk};
 
 /// The batches of a journal from a position, and its end.
@@ -67,7 +67,7 @@ fn a_walk_can_be_stopped_and_is_refused_while_the_journal_is_open() {
     let refused = walked(&written.dir(), 0).expect_err("it is open");
     assert!(matches!(&refused, JournalError::Locked { dir } if *dir == written.dir()), "{refused}");
     written.journal = None;
-    let ends = written.ends();
+    let ends = written.ends.clone();
     for end in ends {
         let mut seen = ChainEnd::default();
         let mut visit = |_: &Path, batch: &Batch<'_>, _: &[u8]| {
@@ -141,7 +141,7 @@ fn begin(dir: &Path, segment_bytes: u64, at: ChainEnd) -> Result<Segments, Journ
 fn a_journal_built_from_anothers_batches_equals_it_from_any_batch_on() {
     let written = Written::of(700, 9);
     let (all, _) = walked(&written.dir(), 0).expect("the journal is whole");
-    for (at, rest) in std::iter::once(ChainEnd::default()).chain(written.ends()).zip(0..) {
+    for (at, rest) in std::iter::once(ChainEnd::default()).chain(written.ends.clone()).zip(0..) {
         for segment_bytes in [ONE_SEGMENT, SEGMENT_EACH, 700] {
             let copy = tempfile::tempdir().expect("there is room for temporary files");
             let mut journal = begin(copy.path(), segment_bytes, at).expect("an empty folder");

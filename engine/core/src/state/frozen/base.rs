@@ -7,13 +7,13 @@ use scrip_protocol::command::{ArchiveCause, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, Money, Position, Settings};
 
 use super::{
-    ClientRow, CountsRow, FormRow, Frozen, GivenBackRow, HashKey, MemberRow, NameRow, ReaderOwnerRow, RequestRow,
-    RevokedHolderRow, Rows, UsesRow,
+    ClientRow, CountsRow, FormRow, GivenBackRow, MemberRow, NameRow, ReaderOwnerRow, RequestRow, RevokedHolderRow, UsesRow,
 };
+use crate::rows::Rows;
+use crate::slot_table::{FixedTable, HashKey, prefetch};
 use crate::state::credentials::Credential;
 use crate::state::groups::GroupRow;
 use crate::state::holds::Hold;
-use crate::state::prefetch::prefetch;
 use crate::state::readers::ReaderRow;
 use crate::state::requests::Forgotten;
 use crate::state::rules::Rule;
@@ -31,7 +31,7 @@ pub struct Base {
     /// The counters of each client, in the same order.
     pub counts: Rows<CountsRow>,
     /// Maps a client's id to the row.
-    pub clients_index: Frozen,
+    pub clients_index: FixedTable,
     /// The clients with a name, in the order of their ids.
     pub names: Rows<NameRow>,
     /// Their names.
@@ -41,13 +41,13 @@ pub struct Base {
     /// How often clients have activated codes, in the order of campaigns and clients.
     pub uses: Rows<UsesRow>,
     /// Maps campaign and client to the row.
-    pub uses_index: Frozen,
+    pub uses_index: FixedTable,
     /// The remembered requests, in the order of arrival.
     pub requests: Rows<RequestRow>,
     /// Their replies.
     pub replies: Rows<u8>,
     /// Maps a request's id to the row.
-    pub requests_index: Frozen,
+    pub requests_index: FixedTable,
     /// The times of the forgotten request ids.
     pub forgotten: Forgotten,
     /// The refunded activations, ascending.
@@ -184,7 +184,7 @@ pub struct FrozenCodes {
     /// How often each was activated.
     pub activations: Rows<u32>,
     /// Maps the normalised text to the row in the campaign that holds the code, or held it last.
-    pub index: Frozen,
+    pub index: FixedTable,
     /// The location of each campaign's codes, from campaign 1.
     pub places: Vec<Places>,
 }

@@ -3,23 +3,16 @@
 //! A table of changes and additions lies over each of them: a lookup searches that one first, then the base. So a state with a
 //! hundred million codes is available at once, and rows that nobody needs are never read.
 //!
-//! [`Rows`] are the rows of one table in a file's bytes; [`Frozen`] is a hash index over such rows; the structs here are their
-//! formats: fixed sizes, no padding, the machine's byte order, which is little-endian.
+//! [`Rows`](crate::rows::Rows) are the rows of one table in a file's bytes; [`FixedTable`](crate::slot_table::FixedTable) finds
+//! such rows by a key; the structs here are their formats: fixed sizes, no padding, the machine's byte order, which is little-endian.
 
 mod base;
 mod part;
 mod read;
-mod rows;
-mod table;
 mod write;
 
 pub use base::{Base, CampaignBase, FrozenCodes, Homes, Places, Small, WindowBase};
 pub use part::Part;
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use rows::in_memory;
-pub use rows::{Ground, Rows};
-pub use table::{Frozen, HashKey};
-pub(crate) use table::{freeze, leave_prevailing};
 pub use write::{Sections, write_sections};
 
 #[cfg(target_endian = "big")]

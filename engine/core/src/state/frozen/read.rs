@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytemuck::Pod;
 use scrip_protocol::wire;
 
-use super::{Base, CampaignBase, Frozen, FrozenCodes, Ground, Part, Rows, Small};
+use super::{Base, CampaignBase, FrozenCodes, Part, Small};
+use crate::rows::{Ground, Rows};
+use crate::slot_table::FixedTable;
 use crate::state::requests::Forgotten;
 
 impl Base {
@@ -19,7 +21,7 @@ impl Base {
         let small = sections.rows::<u8>(Part::Small)?;
         let small: Small = wire::decode("small", &small).map_err(|_| "its small part is not one")?;
         let (key, homes) = (small.key, small.homes);
-        let index = |part, homes| Ok::<_, &'static str>(Frozen::new(sections.rows(part)?, homes, key));
+        let index = |part, homes| Ok::<_, &'static str>(FixedTable::new(sections.rows(part)?, homes, key));
         let codes = FrozenCodes {
             texts: sections.rows(Part::CodeTexts)?,
             ends: sections.rows(Part::CodeEnds)?,

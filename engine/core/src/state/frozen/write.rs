@@ -4,7 +4,8 @@ use bytemuck::{Pod, bytes_of};
 use scrip_protocol::codes::NormalisedCode;
 use scrip_protocol::{CampaignId, wire};
 
-use super::{HashKey, Part, Places, freeze, leave_prevailing};
+use super::{Part, Places};
+use crate::slot_table::{HashKey, freeze, leave_prevailing};
 use crate::state::State;
 use crate::state::snapshot::{Laid, hash_of_use};
 

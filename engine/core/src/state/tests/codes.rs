@@ -12,7 +12,7 @@ use scrip_protocol::{CampaignId, Money, Record, Settings, wire};
 use super::script::{check, check_with, ran, run_on_any};
 use super::shown::rows;
 use super::{Answer, Bench, START_MS, list, stamp, through_a_file};
-use crate::index::base::not_codes;
+use crate::index::snapshot_codes::not_codes;
 use crate::index::{Index, normalise};
 use crate::state::requests::Remembered;
 use crate::state::{AddCodesRequest, CodesRequest, CreateCampaignRequest, Lookup, Mutation, State};

@@ -191,7 +191,7 @@ fn notes() -> Vec<(String, Option<&'static str>)> {
 
 /// Runs the lines of a command that fail for their amount, for each kind of note, and for later reasons.
 #[track_caller]
-fn check_ladder(before: &[(&str, &str)], invalid: &[&str], with_note: &str, after: &[(&str, &str)]) {
+fn check_precedence(before: &[(&str, &str)], invalid: &[&str], with_note: &str, after: &[(&str, &str)]) {
     let mut lines: Vec<(String, String)> = Vec::new();
     let owned = |(line, answer): &(&str, &str)| ((*line).to_owned(), (*answer).to_owned());
     let wrong_note = &notes()[0].0;
@@ -218,7 +218,7 @@ fn refusals_of_bonus_operations_come_in_order_of_precedence() {
     let unknown_club = "refused: the organisation has no such club";
     let unknown_client = "refused: unknown client";
     let full = "92233720368547758.07";
-    check_ladder(
+    check_precedence(
         &before,
         &["credit 8 0 club=9", "credit 8 -0.01 club=9", "credit 8 -92233720368547758.07 club=9"],
         "credit 8 92233720368547758.07 club=9",
@@ -236,7 +236,7 @@ fn refusals_of_bonus_operations_come_in_order_of_precedence() {
     );
     for (word, label) in [("write-off", "Bonus Write-Off"), ("pay", "Bonus Payment")] {
         let line = |rest: &str| format!("{word} {rest}");
-        check_ladder(
+        check_precedence(
             &[before[0], before[1], ("credit 7 5.00", "Bonus Credit: 5.00, bonus balance 5.00, operation 4")],
             &[&line("8 0 club=9"), &line("8 -5.00 club=9")],
             &line("8 1 club=9"),
@@ -260,7 +260,7 @@ fn refusals_of_bonus_operations_come_in_order_of_precedence() {
 fn refusals_of_a_refunded_payment_come_in_order_of_precedence() {
     let unknown = "refused: there is no such payment, or it is not yours";
     let full = "refused: the amount would overflow the bonus balance";
-    check_ladder(
+    check_precedence(
         &[
             ("club Arena", "registered as club 1"),
             ("client 7", "registered"),
@@ -316,7 +316,7 @@ fn refusals_of_sessions_and_purchases_come_in_order_of_precedence() {
         let recorded = |gaming: &str, spent: &str, sessions: u32, operation: u64| {
             format!("recorded: gaming balance {gaming}, {spent} spent in total, sessions {sessions}, operation {operation}")
         };
-        check_ladder(
+        check_precedence(
             &[
                 ("club Arena", "registered as club 1"),
                 ("top-up 7 5.00 CASH", "topped up: gaming balance 5.00, bonus balance 0.00, rules fired 0, top-up 3"),
@@ -353,7 +353,7 @@ fn refusals_of_a_top_up_come_in_order_of_precedence() {
     let done = |gaming: &str, top_up: u64| {
         format!("topped up: gaming balance {gaming}, bonus balance 0.00, rules fired 0, top-up {top_up}")
     };
-    check_ladder(
+    check_precedence(
         &[("club Arena", "registered as club 1"), ("top-up 7 0.01 CASH", &done("0.01", 3))],
         &["top-up 7 0 CASH club=9", "top-up 7 -0.01 CASH club=9"],
         "top-up 7 92233720368547758.07 CASH club=9",
@@ -375,7 +375,7 @@ fn refusals_of_a_top_up_come_in_order_of_precedence() {
 #[test]
 fn refusals_of_a_refunded_top_up_come_in_order_of_precedence() {
     let unknown = "refused: there is no such top-up, or it is not yours";
-    check_ladder(
+    check_precedence(
         &[
             ("club Arena", "registered as club 1"),
             ("top-up 7 5.00 CASH", "topped up: gaming balance 5.00, bonus balance 0.00, rules fired 0, top-up 3"),

@@ -1,10 +1,8 @@
-//! A hash index over rows that are stored elsewhere: from a 128-bit key to the number of the row that contains it.
+//! A slot table that grows.
 //!
-//! Open addressing with linear probing, in shards. A slot is one word: 31 bits of the key's hash, and the row's number. Slots are
-//! in the order of their hashes, so that a search for an absent key ends at the first greater one. The index exists for one
-//! feature that a general table lacks: it can prefetch the slots of many keys before reading any of them ([`Shards::touch`]). A
-//! table with ten million keys is in no cache, so that each lookup would otherwise wait for memory. An absent key, such as a new
-//! request id, costs one such wait and never reads a row.
+//! The table exists for one feature that a general one lacks: it can prefetch the slots of many keys before reading any of them
+//! ([`GrowingTable::touch`]). A table with ten million keys is in no cache, so that each lookup would otherwise wait for memory.
+//! An absent key, such as a new request id, costs one such wait and never reads a row.
 //!
 //! Growing moves every slot of a shard by the hash bits that the slot has, without reading rows. With 256 shards each move is
 //! short; the shards start at different sizes, so that they do not all grow at the same moment.
@@ -13,7 +11,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
-use super::prefetch::prefetch;
+use super::{EMPTY, Slot, home_of, prefetch, probe, slot_of, tag_in, tag_of};
 
 const SHARDS: usize = 256;
 
@@ -22,7 +20,7 @@ const HOMES_MIN: usize = 64;
 
 /// Finds the number of a row by a 128-bit key that the row itself contains; the index stores only the number. Each process draws
 /// its own hash seed, so that callers cannot choose ids that collide.
-pub(crate) struct Shards {
+pub(crate) struct GrowingTable {
     shards: Vec<Shard>,
     seed: RandomState,
 }
@@ -41,20 +39,15 @@ struct Shard {
 /// Slots after the homes.
 const TAIL: usize = 32;
 
-/// The upper half is the tag: 31 bits of hash and a 1, so that a used slot is never 0. The lower half is the row's number.
-type Slot = u64;
-
-const EMPTY: Slot = 0;
-
-impl Default for Shards {
-    fn default() -> Shards {
-        Shards::new()
+impl Default for GrowingTable {
+    fn default() -> GrowingTable {
+        GrowingTable::new()
     }
 }
 
-impl Shards {
-    pub(crate) fn new() -> Shards {
-        Shards {
+impl GrowingTable {
+    pub(crate) fn new() -> GrowingTable {
+        GrowingTable {
             shards: (0..SHARDS).map(|at| Shard::beginning_with(HOMES_MIN + HOMES_MIN * at / (2 * SHARDS))).collect(),
             seed: RandomState::default(),
         }
@@ -70,7 +63,7 @@ impl Shards {
     /// Prefetches the slot at which a search for this key starts.
     pub(crate) fn touch(&self, key: u128) {
         let (shard, tag) = self.place(key);
-        shard.slots.get(home_of(tag, shard.homes)).into_iter().for_each(|slot| prefetch(slot));
+        shard.slots.get(home_of(tag, shard.homes as u64)).into_iter().for_each(|slot| prefetch(slot));
     }
 
     /// A row with the hash tag of this key; once in thousands it is another row. For prefetching.
@@ -106,17 +99,7 @@ impl Shards {
 /// The shard and the tag of a hash.
 #[inline]
 fn locate(hash: u64) -> (usize, u32) {
-    (hash as usize % SHARDS, (hash >> 32) as u32 | 1)
-}
-
-/// Where a search for a tag starts with this number of homes. Homes are in the order of tags, whatever their number.
-#[inline]
-fn home_of(tag: u32, homes: usize) -> usize {
-    ((u64::from(tag) * homes as u64) >> 32) as usize
-}
-
-fn tag_of(slot: Slot) -> u32 {
-    (slot >> 32) as u32
+    (hash as usize % SHARDS, tag_of(hash))
 }
 
 impl Shard {
@@ -127,10 +110,7 @@ impl Shard {
     /// The slots and rows with this tag, in search order.
     #[inline]
     fn probe(&self, tag: u32) -> impl Iterator<Item = (usize, u32)> {
-        let home = home_of(tag, self.homes);
-        let from_home = self.slots.get(home..).unwrap_or_default();
-        let taken = from_home.iter().take_while(move |slot| **slot != EMPTY && tag_of(**slot) <= tag);
-        (home..).zip(taken).filter(move |(_, slot)| tag_of(**slot) == tag).map(|(at, slot)| (at, *slot as u32))
+        probe(&self.slots, tag, self.homes as u64)
     }
 
     #[inline]
@@ -138,7 +118,7 @@ impl Shard {
         if (self.taken + 1) * 4 > self.homes * 3 {
             self.grow();
         }
-        let mut slot = u64::from(tag) << 32 | u64::from(row);
+        let mut slot = slot_of(tag, row);
         while let Some(last) = self.put(slot) {
             self.grow();
             slot = last;
@@ -149,7 +129,7 @@ impl Shard {
     /// Inserts a slot in order, and shifts later ones up to the next empty one. Returns the last of these if there is none.
     #[inline]
     fn put(&mut self, mut slot: Slot) -> Option<Slot> {
-        let home = home_of(tag_of(slot), self.homes);
+        let home = home_of(tag_in(slot), self.homes as u64);
         for other in &mut self.slots[home..] {
             if *other == EMPTY {
                 *other = slot;
@@ -170,7 +150,7 @@ impl Shard {
         let mut next = 0;
         // They are in order: each is at its home, or after the one before.
         for slot in before.into_iter().filter(|slot| *slot != EMPTY) {
-            let at = next.max(home_of(tag_of(slot), self.homes));
+            let at = next.max(home_of(tag_in(slot), self.homes as u64));
             // What fitted before also fits into half as many more: there are fewer slots per home.
             self.slots[at] = slot;
             next = at + 1;
@@ -179,7 +159,7 @@ impl Shard {
 
     /// Empties a slot, and moves down later ones that are not at their home: there are no tombstones.
     fn clear(&mut self, at: usize) {
-        let away = |(at, slot): (usize, &Slot)| *slot != EMPTY && home_of(tag_of(*slot), self.homes) < at;
+        let away = |(at, slot): (usize, &Slot)| *slot != EMPTY && home_of(tag_in(*slot), self.homes as u64) < at;
         let after = at + 1;
         let moving = (after..).zip(&self.slots[after..]).take_while(|(at, slot)| away((*at, slot))).count();
         self.slots.copy_within(after..after + moving, at);
@@ -202,7 +182,7 @@ mod tests {
     fn a_table_agrees_with_a_plain_map() {
         let seed = fastrand::u64(..);
         let mut random = fastrand::Rng::with_seed(seed);
-        let (mut shards, mut plain, mut rows) = (Shards::new(), HashMap::new(), Vec::new());
+        let (mut shards, mut plain, mut rows) = (GrowingTable::new(), HashMap::new(), Vec::new());
         for _ in 0..200_000 {
             let key = u128::from(random.u64(..20_000));
             match plain.get(&key).copied() {
@@ -258,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_table_without_keys_finds_nothing() {
-        let mut shards = Shards::new();
+        let mut shards = GrowingTable::new();
         assert_eq!((shards.find(7, |_| 7), shards.likely(7)), (None, None));
         shards.remove(7, 0);
         shards.insert(7, u32::MAX);

@@ -1,8 +1,4 @@
-//! An immutable hash index over rows that are stored elsewhere, similar to [`Shards`](crate::state::shards).
-//!
-//! A slot is one word: 31 bits of the key's hash and a 1, and below them the row's number. Slots are in ascending order, each at
-//! its home or after it, and an empty one, which is 0, is between two of them only if the second is at its home. So a search
-//! begins at the home of the hash and ends at the first slot that is empty or greater: nearly always within one cache line.
+//! A slot table that never changes, read in place in a snapshot, and the layout of one.
 //!
 //! The hash is SipHash-1-3 under a key that is drawn for each snapshot, so that callers cannot choose ids that collide. It is the
 //! same on every machine and in every release, because it is stored in files.
@@ -12,8 +8,8 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::Rows;
-use crate::state::prefetch::prefetch;
+use super::{EMPTY, Slot, home_of, prefetch, probe, slot_of, tag_in, tag_of};
+use crate::rows::Rows;
 
 /// The key of a snapshot's hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -35,20 +31,20 @@ impl HashKey {
     }
 }
 
-/// The index.
+/// The table.
 #[derive(Debug, Clone, Default)]
-pub struct Frozen {
+pub struct FixedTable {
     /// As many slots as homes, and an overflow after them for what does not fit into the last homes.
-    slots: Rows<u64>,
+    slots: Rows<Slot>,
     homes: u64,
     /// The key of its hashes.
     pub key: HashKey,
 }
 
-impl Frozen {
-    /// The index with these slots.
-    pub fn new(slots: Rows<u64>, homes: u64, key: HashKey) -> Frozen {
-        Frozen { slots, homes, key }
+impl FixedTable {
+    /// The table with these slots.
+    pub fn new(slots: Rows<Slot>, homes: u64, key: HashKey) -> FixedTable {
+        FixedTable { slots, homes, key }
     }
 
     /// The row with this hash that `is` accepts.
@@ -69,51 +65,40 @@ impl Frozen {
 
     #[inline]
     fn probe(&self, hash: u64) -> impl Iterator<Item = u32> {
-        let tag = tag_of(hash);
-        let from_home = self.slots.get(home_of(tag, self.homes)..).unwrap_or_default();
-        let taken = from_home.iter().take_while(move |slot| **slot != 0 && (**slot >> 32) as u32 <= tag);
-        taken.filter(move |slot| (**slot >> 32) as u32 == tag).map(|slot| *slot as u32)
+        probe(&self.slots, tag_of(hash), self.homes).map(|(_, row)| row)
     }
 }
 
-fn tag_of(hash: u64) -> u32 {
-    (hash >> 32) as u32 | 1
-}
-
-fn home_of(tag: u32, homes: u64) -> usize {
-    ((u64::from(tag) * homes) >> 32) as usize
-}
-
-/// Emits the slots of an index over rows with these hashes, in order. Returns the number of homes. If two or more rows share a
+/// Emits the slots of a table over rows with these hashes, in order. Returns the number of homes. If two or more rows share a
 /// tag, `contest` is called once with all of them, and only those that it leaves are emitted.
 pub(crate) fn freeze(
     rows: impl Iterator<Item = (u64, u32)>,
     contest: impl FnMut(&mut Vec<u32>),
-    mut give: impl FnMut(u64),
+    mut give: impl FnMut(Slot),
 ) -> u64 {
-    let mut taken: Vec<u64> = rows.map(|(hash, row)| u64::from(tag_of(hash)) << 32 | u64::from(row)).collect();
+    let mut taken: Vec<Slot> = rows.map(|(hash, row)| slot_of(tag_of(hash), row)).collect();
     taken.sort_unstable();
     leave_out(&mut taken, contest);
     let count = taken.len() as u64;
     let homes = count + count.div_ceil(7);
     let mut next = 0;
     for slot in taken {
-        let home = home_of((slot >> 32) as u32, homes);
-        (next..home).for_each(|_| give(0));
+        let home = home_of(tag_in(slot), homes);
+        (next..home).for_each(|_| give(EMPTY));
         give(slot);
         next = next.max(home) + 1;
     }
     // An empty slot ends the search of the last home.
-    (next..=homes as usize).for_each(|_| give(0));
+    (next..=homes as usize).for_each(|_| give(EMPTY));
     homes
 }
 
 /// Removes the slots that lose against others of the same tag.
-fn leave_out(slots: &mut Vec<u64>, mut contest: impl FnMut(&mut Vec<u32>)) {
+fn leave_out(slots: &mut Vec<Slot>, mut contest: impl FnMut(&mut Vec<u32>)) {
     let (mut begin, mut left, mut rows) = (0, 0, Vec::new());
     while begin < slots.len() {
-        let tag = slots[begin] >> 32;
-        let count = slots[begin..].iter().take_while(|slot| **slot >> 32 == tag).count();
+        let tag = tag_in(slots[begin]);
+        let count = slots[begin..].iter().take_while(|slot| tag_in(**slot) == tag).count();
         rows.clear();
         rows.extend(slots[begin..begin + count].iter().map(|slot| *slot as u32));
         if count > 1 {
@@ -122,7 +107,7 @@ fn leave_out(slots: &mut Vec<u64>, mut contest: impl FnMut(&mut Vec<u32>)) {
         }
         // Never past `begin`: rows are only removed.
         for (slot, row) in slots[left..].iter_mut().zip(&rows) {
-            *slot = tag << 32 | u64::from(*row);
+            *slot = slot_of(tag, *row);
         }
         (begin, left) = (begin + count, left + rows.len());
     }
@@ -146,7 +131,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::state::frozen::Ground;
+    use crate::rows::Ground;
 
     struct Words(Vec<u64>);
 
@@ -158,16 +143,16 @@ mod tests {
         }
     }
 
-    fn index_of(rows: impl Iterator<Item = (u64, u32)>, contest: impl FnMut(&mut Vec<u32>)) -> Frozen {
+    fn index_of(rows: impl Iterator<Item = (u64, u32)>, contest: impl FnMut(&mut Vec<u32>)) -> FixedTable {
         let mut slots = Vec::new();
         let homes = freeze(rows, contest, |slot| slots.push(slot));
         frozen(slots, homes)
     }
 
-    fn frozen(slots: Vec<u64>, homes: u64) -> Frozen {
+    fn frozen(slots: Vec<u64>, homes: u64) -> FixedTable {
         let bytes = slots.len() as u64 * 8;
         let ground: Ground = Arc::new(Words(slots));
-        Frozen::new(Rows::over(&ground, 0..bytes).expect("they are words"), homes, HashKey(1, 2))
+        FixedTable::new(Rows::over(&ground, 0..bytes).expect("they are words"), homes, HashKey(1, 2))
     }
 
     #[test]

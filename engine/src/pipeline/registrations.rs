@@ -18,7 +18,7 @@ use scrip_protocol::frame::{FrameBuffer, Malformed, REPLY_BYTES_MAX};
 use tokio::runtime::Builder;
 
 use super::{Call, Chunk, InboxFull, Intake, Outbox, RETRY_AFTER_MS, Read, Request};
-use crate::keeper::registry::{ReaderRegistry, RegistryError};
+use crate::keeper::reader_registry::{ReaderRegistry, RegistryError};
 use scrip_journal::JournalReader;
 
 /// How long it waits for the list before it checks whether to stop.

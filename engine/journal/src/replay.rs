@@ -18,7 +18,7 @@ use scrip_protocol::batch::{Batch, BatchError, BatchTime, ChainEnd};
 use scrip_protocol::{Position, Record};
 
 use super::JournalError;
-use super::segment::{self, BATCHES, Live, SEAL, check_start, guarded, read_end, unreadable};
+use super::segment_file::{self, BATCHES, Live, SEAL, check_start, guarded, read_end, unreadable};
 use crate::disk::Disk;
 
 /// The progress of a replay.
@@ -55,7 +55,7 @@ pub(super) fn list(disk: &dyn Disk, dir: &Path) -> Result<Listing, JournalError>
         } else if let Some(stem) = entry.name.strip_suffix(".redb") {
             let first = Position(stem.parse().unwrap_or(0));
             // Each position has exactly one name, so that two files cannot be the same segment.
-            if first == Position(0) || path != segment::segment_path(dir, first) {
+            if first == Position(0) || path != segment_file::segment_path(dir, first) {
                 return Err(JournalError::NotThatSegment { path, why: "its name is not a position" });
             }
             listing.segments.push(Found { first, bytes: entry.bytes, path });
@@ -150,13 +150,13 @@ fn read(disk: &dyn Disk, dir: &Path, listing: &Listing, from: ChainEnd, groups: 
         };
         live = guarded(&found.path, || match is_last {
             false => {
-                let database = segment::open_sealed(disk, &found.path).map_err(|cause| unreadable(&found.path, cause))?;
+                let database = segment_file::open_sealed(disk, &found.path).map_err(|cause| unreadable(&found.path, cause))?;
                 let transaction = database.begin_read().map_err(|cause| unreadable(&found.path, cause))?;
                 chain.segment(&transaction, found, begins, false, &mut visit)?;
                 Ok(None)
             }
             true => {
-                let database = Live::new(segment::open(disk, &found.path).map_err(|cause| unreadable(&found.path, cause))?);
+                let database = Live::new(segment_file::open(disk, &found.path).map_err(|cause| unreadable(&found.path, cause))?);
                 let transaction = database.begin_read().map_err(|cause| unreadable(&found.path, cause))?;
                 let read = chain.segment(&transaction, found, begins, true, &mut visit)?;
                 let bytes = bytes_in(&transaction, &read).map_err(|cause| unreadable(&found.path, cause))?;
@@ -272,7 +272,7 @@ impl Chain<'_> {
             Begins::Next if found.first != self.end.next() => {
                 return Err(JournalError::MissingSegment { dir: self.dir.to_owned(), expected: self.end.next() });
             }
-            Begins::AtSnapshot if segment::start_of(transaction, path, found.first)? != self.end => return other_history(),
+            Begins::AtSnapshot if segment_file::start_of(transaction, path, found.first)? != self.end => return other_history(),
             Begins::AtSnapshot => Position(0),
             Begins::Next => {
                 check_start(transaction, path, self.end)?;
@@ -299,7 +299,7 @@ impl Chain<'_> {
     /// Checks that a segment contains the batch with which the chain ends.
     fn check_meeting(&self, transaction: &ReadTransaction, found: &Found, is_last: bool) -> Result<(), JournalError> {
         let (path, from) = (&found.path, self.end);
-        segment::start_of(transaction, path, found.first)?;
+        segment_file::start_of(transaction, path, found.first)?;
         let unreadable = |cause: redb::Error| unreadable(path, cause);
         let table = transaction.open_table(BATCHES).map_err(|cause| unreadable(cause.into()))?;
         let row = |range| -> Result<_, redb::Error> { Ok(table.range::<u64>(range)?.next_back().transpose()?) };

@@ -33,7 +33,7 @@ pub struct Standing {
 
 /// Reports why a code would be refused, in order of precedence, until `report` breaks.
 #[inline]
-pub(super) fn ladder(
+pub(super) fn check_in_order(
     terms: &Terms,
     standing: &Standing,
     mut report: impl FnMut(RedeemOutcome) -> ControlFlow<()>,
@@ -78,7 +78,7 @@ pub(super) fn ladder(
 #[inline]
 pub(super) fn refusal_of(terms: &Terms, standing: &Standing) -> Option<RedeemOutcome> {
     let mut first = None;
-    let _ = ladder(terms, standing, |why| {
+    let _ = check_in_order(terms, standing, |why| {
         first = Some(why);
         ControlFlow::Break(())
     });
@@ -88,7 +88,7 @@ pub(super) fn refusal_of(terms: &Terms, standing: &Standing) -> Option<RedeemOut
 /// Every check that fails, in order of precedence.
 pub fn refusals_of(terms: &Terms, standing: &Standing) -> Vec<RedeemOutcome> {
     let mut all = Vec::new();
-    let _ = ladder(terms, standing, |why| {
+    let _ = check_in_order(terms, standing, |why| {
         all.push(why);
         ControlFlow::Continue(())
     });
