@@ -21,6 +21,7 @@ use utoipa::openapi::schema::{SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, Required};
 
 use crate::caller::{Authority, Token};
+use crate::listener::RequestConnection;
 use crate::problem::{Kind, Problem};
 
 /// The largest integer that any parameter accepts: that of a signed 64-bit integer, as in databases.
@@ -41,7 +42,7 @@ pub trait FromArrival: Sized + Send {
     ///
     /// # Errors
     /// If a parameter is missing or invalid.
-    fn read(from: &mut Parameters, headers: &HeaderMap) -> Result<Self, Problem>;
+    fn read(from: &mut Parameters, headers: &HeaderMap, connection: &RequestConnection) -> Result<Self, Problem>;
 }
 
 /// The parameters of a route, and what all routes of the interface read: an extractor that also describes its parameters.
@@ -74,7 +75,8 @@ impl<S: Authority, T: FromParameters, A: FromArrival> FromRequestParts<S> for Qu
             Ok(query) => Ok(query),
             Err(problem) => {
                 // A stranger learns only that a token is missing, nothing about the parameters.
-                state.authenticate(Token::of(&parts.headers), &Role::ALL).await?;
+                let caller = state.authenticate(Token::of(&parts.headers), &Role::ALL).await?;
+                connection_of(parts).charge(caller.credential);
                 Err(problem)
             }
         }
@@ -90,7 +92,7 @@ impl<T: FromParameters, A: FromArrival> Query<T, A> {
         };
         let mut from = Parameters(Source::Sent { path, query: pairs(parts.uri.query().unwrap_or_default())? });
         let parameters = T::read(&mut from)?;
-        let arrival = A::read(&mut from, &parts.headers)?;
+        let arrival = A::read(&mut from, &parts.headers, &connection_of(parts))?;
         from.end()?;
         Ok(Query { parameters, arrival })
     }
@@ -99,13 +101,19 @@ impl<T: FromParameters, A: FromArrival> Query<T, A> {
 impl<T: FromParameters, A: FromArrival> IntoParams for Query<T, A> {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let mut parameters = Parameters(Source::Described(Vec::new()));
-        let described = T::read(&mut parameters).and_then(|_| A::read(&mut parameters, &HeaderMap::new()));
+        let none = (HeaderMap::new(), RequestConnection::default());
+        let described = T::read(&mut parameters).and_then(|_| A::read(&mut parameters, &none.0, &none.1));
         debug_assert!(described.is_ok(), "a described parameter is refused: {:?}", described.err());
         match parameters.0 {
             Source::Described(described) => described,
             Source::Sent { .. } => Vec::new(),
         }
     }
+}
+
+/// The connection of a request, if a listener serves it.
+fn connection_of(parts: &Parts) -> RequestConnection {
+    parts.extensions.get().cloned().unwrap_or_default()
 }
 
 /// The decoded pairs of a query, in order.

@@ -24,6 +24,7 @@ use rusqlite::InterruptHandle;
 use scrip_protocol::Role;
 use scrip_protocol::codes::CodeForm;
 use scrip_web::caller::{Authority, Caller, Token, unauthorised};
+use scrip_web::listener::RequestConnection;
 use scrip_web::parameters::{self, FromArrival, Parameters, WHOLE_MAX};
 use scrip_web::places::{Place, Places};
 use scrip_web::problem::{Kind, Problem};
@@ -47,7 +48,7 @@ pub const RUNNING_OF_ONE: usize = 6;
 /// The maximum number of queries of one credential that run or wait.
 pub const QUERIES_OF_ONE: usize = 24;
 /// The maximum number of requests that wait for a position: in total, and per credential.
-const WAITING_MAX: (usize, usize) = (1_024, 256);
+pub(crate) const WAITING_MAX: (usize, usize) = (96, 48);
 /// The maximum number of live streams.
 pub const STREAMS_MAX: usize = 256;
 /// The maximum number of live streams of one credential.
@@ -102,13 +103,14 @@ pub(crate) struct Arrival {
     if_none_match: Option<String>,
     wait_for: Option<u64>,
     wait: Duration,
+    connection: RequestConnection,
 }
 
 /// The parameters of a route, and those of every request.
 pub(crate) type Query<T> = parameters::Query<T, Arrival>;
 
 impl FromArrival for Arrival {
-    fn read(from: &mut Parameters, headers: &HeaderMap) -> Result<Arrival, Problem> {
+    fn read(from: &mut Parameters, headers: &HeaderMap, connection: &RequestConnection) -> Result<Arrival, Problem> {
         let described = "Wait until the read model reaches this position, so that a caller reads its own writes.";
         let wait_for = from.number("wait_for", 0, WHOLE_MAX, described)?;
         let (default, max) = WAIT_MS;
@@ -117,7 +119,8 @@ impl FromArrival for Arrival {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let last_event = text(HeaderName::from_static("last-event-id")).and_then(|id| id.parse().ok());
         let if_none_match = text(header::IF_NONE_MATCH).map(str::to_owned);
-        Ok(Arrival { token: Token::of(headers), last_event, if_none_match, wait_for, wait })
+        let connection = connection.clone();
+        Ok(Arrival { token: Token::of(headers), last_event, if_none_match, wait_for, wait, connection })
     }
 }
 
@@ -268,6 +271,7 @@ impl Api {
     /// Answers with an export.
     pub(crate) async fn export(&self, arrival: Arrival, roles: &'static [Role], export: Export) -> Result<Response, Problem> {
         let credential = self.admit(&arrival, roles).await?;
+        arrival.connection.spare();
         let turn = self.downloads.turn(credential).await?;
         // Again: it may have waited for its turn.
         self.authenticate(arrival.token, roles).await?;
@@ -378,23 +382,28 @@ impl Api {
         answered.await.unwrap_or_else(|_| Err(too_slow()))
     }
 
-    /// Authenticates a caller and waits until the read model reaches the requested position. Returns the credential.
+    /// Authenticates a caller, charges it for its connection, and waits until the read model reaches the requested position. Returns
+    /// the credential.
     ///
     /// # Errors
     /// If the caller is not authenticated or not permitted, or the position is not reached in time.
     pub(crate) async fn admit(&self, arrival: &Arrival, roles: &'static [Role]) -> Result<u32, Problem> {
-        match (self.authenticate(arrival.token, roles).await, arrival.wait_for) {
-            (Ok(Caller { credential, .. }), None) => Ok(credential),
-            (Ok(Caller { credential, .. }), Some(position)) => {
+        let authenticate = async || {
+            let Caller { credential, .. } = self.authenticate(arrival.token, roles).await?;
+            arrival.connection.charge(credential);
+            Ok(credential)
+        };
+        match (authenticate().await, arrival.wait_for) {
+            (Ok(credential), Some(position)) => {
                 self.wait(credential, arrival, position).await?;
                 Ok(credential)
             }
             // Credentials arrive with the first records, so the token is looked up again after the wait.
-            (Err(problem), Some(position)) if problem.kind == EMPTY => {
+            (Err(Problem { kind: EMPTY, .. }), Some(position)) => {
                 self.wait(NOBODY, arrival, position).await?;
-                Ok(self.authenticate(arrival.token, roles).await?.credential)
+                authenticate().await
             }
-            (Err(problem), _) => Err(problem),
+            (admitted, _) => admitted,
         }
     }
 
