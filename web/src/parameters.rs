@@ -75,8 +75,7 @@ impl<S: Authority, T: FromParameters, A: FromArrival> FromRequestParts<S> for Qu
             Ok(query) => Ok(query),
             Err(problem) => {
                 // A stranger learns only that a token is missing, nothing about the parameters.
-                let caller = state.authenticate(Token::of(&parts.headers), &Role::ALL).await?;
-                connection_of(parts).charge(caller.credential);
+                state.authenticate(Token::of(&parts.headers), &Role::ALL).await?;
                 Err(problem)
             }
         }
@@ -92,7 +91,9 @@ impl<T: FromParameters, A: FromArrival> Query<T, A> {
         };
         let mut from = Parameters(Source::Sent { path, query: pairs(parts.uri.query().unwrap_or_default())? });
         let parameters = T::read(&mut from)?;
-        let arrival = A::read(&mut from, &parts.headers, &connection_of(parts))?;
+        // None if no listener serves it.
+        let connection = parts.extensions.get().cloned().unwrap_or_default();
+        let arrival = A::read(&mut from, &parts.headers, &connection)?;
         from.end()?;
         Ok(Query { parameters, arrival })
     }
@@ -109,11 +110,6 @@ impl<T: FromParameters, A: FromArrival> IntoParams for Query<T, A> {
             Source::Sent { .. } => Vec::new(),
         }
     }
-}
-
-/// The connection of a request, if a listener serves it.
-fn connection_of(parts: &Parts) -> RequestConnection {
-    parts.extensions.get().cloned().unwrap_or_default()
 }
 
 /// The decoded pairs of a query, in order.

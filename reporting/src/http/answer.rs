@@ -34,7 +34,7 @@ use tokio::sync::{Semaphore, watch};
 use super::credentials;
 use super::problems::{AsOfProblem, BEHIND, EMPTY};
 use crate::export::Export;
-use crate::export::download::Downloads;
+use crate::export::download::{DOWNLOADS_MAX, Downloads};
 use crate::read_model::{AsOf, Readers, View, ViewTime};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::standing::Standing;
@@ -48,11 +48,13 @@ pub const RUNNING_OF_ONE: usize = 6;
 /// The maximum number of queries of one credential that run or wait.
 pub const QUERIES_OF_ONE: usize = 24;
 /// The maximum number of requests that wait for a position: in total, and per credential.
-pub(crate) const WAITING_MAX: (usize, usize) = (96, 48);
+const WAITING_MAX: (usize, usize) = (96, 48);
 /// The maximum number of live streams.
 pub const STREAMS_MAX: usize = 256;
 /// The maximum number of live streams of one credential.
 pub const STREAMS_OF_ONE: usize = 64;
+/// The maximum number of requests in progress that take long: streams, exports, queries and waits.
+pub(crate) const REQUESTS_MAX: usize = STREAMS_MAX + DOWNLOADS_MAX + RUNNING_MAX + QUEUED_MAX + WAITING_MAX.0;
 /// The maximum number of reads of streams that run at once: in total, and per credential.
 const STREAM_READS: (usize, usize) = (4, 2);
 /// The maximum number of concurrent token lookups.
@@ -82,13 +84,13 @@ pub struct Api {
     pub(crate) standing: watch::Receiver<Standing>,
     pub(crate) attempts: Option<Attempts>,
     pub(crate) streams: Places,
-    downloads: Arc<Downloads>,
+    pub(crate) downloads: Arc<Downloads>,
     /// Running and waiting queries.
     queries: Places,
     running: Places,
     pub(crate) stream_reads: Places,
     pub(crate) looked_up: Arc<Semaphore>,
-    waiting: Places,
+    pub(crate) waiting: Places,
     /// A query older than this is interrupted if the writer waits for it.
     pub(crate) query_old: Duration,
     /// This machine's clock.

@@ -275,6 +275,21 @@ async fn exports_are_cut_last() {
     assert_eq!(cut, [3, 5, 4, 0, 6, 1, 7, 2], "of as many, the longest in progress that is not an export");
 }
 
+/// An eighth of the connections is not busy: beyond that, a busy one is cut although another one is idle.
+#[tokio::test]
+async fn busy_connections_keep_seven_eighths() {
+    let slots = Arc::new(Slots::new(ListenerLimits { connections_max: 16, ..LIMITS }));
+    let local = PeerAddress::of(IpAddr::from([127, 0, 0, 1]));
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        held.push(slots.take(local).await.expect("there is room"));
+    }
+    let _requests: Vec<_> = held[2..].iter().map(Slot::begin).collect();
+    assert!(slots.make_room(None) && must_close(&held[0]), "two are idle");
+    assert!(slots.make_room(None) && must_close(&held[2]), "one is idle");
+    assert!(!must_close(&held[1]));
+}
+
 /// A request after an export is not one.
 #[tokio::test]
 async fn a_request_after_an_export_is_like_any_other() {
