@@ -23,9 +23,12 @@ use crate::standing::{Following, RequestClock, Standing};
 use crate::store::Store;
 use crate::watch::watch_engine;
 
-/// The limits on connections of a sidecar: above the total of its live streams, exports and waiting queries.
+/// The limits on connections of a sidecar. With as many, all live streams, exports, queries and waits for a position together fit
+/// the seven eighths that busy connections keep, so that none of them is cut for another.
 pub const LISTENER_LIMITS: ListenerLimits =
     ListenerLimits { connections_max: 512, connections_per_address_max: 128, ..ListenerLimits::PROBES };
+
+const _: () = assert!(8 * http::answer::REQUESTS_MAX <= 7 * LISTENER_LIMITS.connections_max);
 
 /// File descriptors reserved for the sidecar: three for each concurrent query and export of SQLite, and those of the runtime.
 pub const DESCRIPTORS_RESERVED: usize = 160;

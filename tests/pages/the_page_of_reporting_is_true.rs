@@ -204,14 +204,16 @@ fn the_limits_are_on_the_page() {
     let answer = include_str!("../../reporting/src/http/answer.rs");
     let live = include_str!("../../reporting/src/http/live.rs");
     let listener = include_str!("../../web/src/listener/mod.rs");
+    let slots = include_str!("../../web/src/listener/slots.rs");
     let metrics = include_str!("../../reporting/src/sidecar_metrics.rs");
     let log_file = include_str!("../../reporting/src/read_model/log.rs");
     for (source, constant, documented) in [
-        (answer, "WAITING_MAX: (usize, usize) = (1_024, 256);", "| 1,024, of one credential 256, then `busy` |"),
+        (answer, "WAITING_MAX: (usize, usize) = (96, 48);", "| 96, of one credential 48, then `busy` |"),
         (answer, "QUERY_MAX: Duration = Duration::from_secs(20);", "| a query, including its wait | 20 s,"),
         (answer, "WAIT_MS: (u64, u64) = (5_000, 30_000);", "It waits 5,000 ms, or `wait_ms`, up to 30,000;"),
         (live, "APART: Duration = Duration::from_millis(250);", "at most four per second"),
         (live, "KEEP_ALIVE: Duration = Duration::from_secs(10);", "every 10 s"),
+        (slots, "IDLE_PART: usize = 8;", "| of these, not busy | an eighth, else"),
         (listener, "DRAIN: Duration = Duration::from_secs(3);", "| 3 s, then they are cut off |"),
         (log_file, "BYTES_MAX: u64 = 128 << 20;", "or at 128 MiB;"),
         (log_file, "QUIET: Duration = Duration::from_secs(1);", "when nothing is written for 1 s,"),

@@ -21,6 +21,7 @@ use utoipa::openapi::schema::{SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, Required};
 
 use crate::caller::{Authority, Token};
+use crate::listener::RequestConnection;
 use crate::problem::{Kind, Problem};
 
 /// The largest integer that any parameter accepts: that of a signed 64-bit integer, as in databases.
@@ -41,7 +42,7 @@ pub trait FromArrival: Sized + Send {
     ///
     /// # Errors
     /// If a parameter is missing or invalid.
-    fn read(from: &mut Parameters, headers: &HeaderMap) -> Result<Self, Problem>;
+    fn read(from: &mut Parameters, headers: &HeaderMap, connection: &RequestConnection) -> Result<Self, Problem>;
 }
 
 /// The parameters of a route, and what all routes of the interface read: an extractor that also describes its parameters.
@@ -90,7 +91,9 @@ impl<T: FromParameters, A: FromArrival> Query<T, A> {
         };
         let mut from = Parameters(Source::Sent { path, query: pairs(parts.uri.query().unwrap_or_default())? });
         let parameters = T::read(&mut from)?;
-        let arrival = A::read(&mut from, &parts.headers)?;
+        // None if no listener serves it.
+        let connection = parts.extensions.get().cloned().unwrap_or_default();
+        let arrival = A::read(&mut from, &parts.headers, &connection)?;
         from.end()?;
         Ok(Query { parameters, arrival })
     }
@@ -99,7 +102,8 @@ impl<T: FromParameters, A: FromArrival> Query<T, A> {
 impl<T: FromParameters, A: FromArrival> IntoParams for Query<T, A> {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let mut parameters = Parameters(Source::Described(Vec::new()));
-        let described = T::read(&mut parameters).and_then(|_| A::read(&mut parameters, &HeaderMap::new()));
+        let none = (HeaderMap::new(), RequestConnection::default());
+        let described = T::read(&mut parameters).and_then(|_| A::read(&mut parameters, &none.0, &none.1));
         debug_assert!(described.is_ok(), "a described parameter is refused: {:?}", described.err());
         match parameters.0 {
             Source::Described(described) => described,

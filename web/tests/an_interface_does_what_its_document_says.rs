@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use scrip_protocol::Role;
 use scrip_web::caller::{Authority, Caller, Token, unauthorised};
 use scrip_web::interface::{AnswerHeader, Interface, no_such_route};
+use scrip_web::listener::RequestConnection;
 use scrip_web::parameters::{FromArrival, FromParameters, Parameters, Query};
 use scrip_web::problem::{Kind, Member, Problem};
 use serde::Serialize;
@@ -62,7 +63,7 @@ fn headers(token: &str) -> HeaderMap {
 struct Arrival(Option<Token>);
 
 impl FromArrival for Arrival {
-    fn read(_: &mut Parameters, headers: &HeaderMap) -> Result<Arrival, Problem> {
+    fn read(_: &mut Parameters, headers: &HeaderMap, _: &RequestConnection) -> Result<Arrival, Problem> {
         Ok(Arrival(Token::of(headers)))
     }
 }

@@ -314,7 +314,6 @@ impl Share {
         room: impl Fn() -> F,
         has_room: impl Fn() -> bool,
     ) -> Reserved {
-        let page = if is_page { Some(taken(&self.pages, 1).await) } else { None };
         let limits = &self.totals.limits;
         let (own, all, max, total) = match is_page || !self.is_small(bytes) {
             true => (&self.reserved, &self.totals.reserved, limits.reserved_max, limits.reserved_total),
@@ -324,13 +323,13 @@ impl Share {
             }
         };
         let kib = bytes.min(max).min(total).div_ceil(1 << 10);
-        let share = taken(own, kib).await;
         loop {
-            // With its own reservation only, so that others do not wait for its callers.
+            // With nothing reserved, so that neither others nor the credential's other lanes wait for this lane's caller.
             room().await;
-            let total = taken(all, kib).await;
+            let page = if is_page { Some(taken(&self.pages, 1).await) } else { None };
+            let reserved = Reserved { _share: taken(own, kib).await, _total: taken(all, kib).await, _page: page };
             if has_room() {
-                return Reserved { _share: share, _total: total, _page: page };
+                return reserved;
             }
         }
     }

@@ -14,8 +14,8 @@
 //! after their hello. Some connections are reserved for operators, so that one can connect to revoke a credential that has taken
 //! all the others.
 //!
-//! Broken connections count until their idle timeout. So that they do not lock out their own credential, a new connection of a
-//! credential that has reached its maximum replaces the one that has been silent longest, if nothing, not even a keep-alive, has
+//! Broken connections count until their idle timeout. So that they do not lock out their own credential, a new connection for
+//! which there is no place replaces the one of its credential that has been silent longest, if nothing, not even a keep-alive, has
 //! arrived from it for [`ServerLimits::silent`](super::ServerLimits). Connections of other credentials are never closed for it.
 //!
 //! Pure except for the locks: the caller passes the time.
@@ -225,8 +225,8 @@ impl Visit {
         }
     }
 
-    /// Accepts it after a hello of a known credential: from now on it counts among the connections of that credential. If the
-    /// credential has reached its maximum, a silent one of them must leave.
+    /// Accepts it after a hello of a known credential: from now on it counts among the connections of that credential. If there is no
+    /// place for it, a silent one of them must leave.
     pub(super) fn welcome(&mut self, now: Instant, credential: CredentialId, role: Role) -> Result<(), Unwelcome> {
         let limits = &self.door.limits;
         let table = &mut *self.door.table.lock();
@@ -235,14 +235,18 @@ impl Visit {
         }
         let reserved = if role == Role::Operator { 0 } else { limits.for_operators };
         let of_credential = table.per_credential.get(&credential).map_or(0, HashMap::len);
-        if of_credential >= limits.per_credential_max {
-            let silent = table.silent(credential, now, limits.silent);
-            let Some(replaced) = silent.and_then(|number| table.end(credential, number)) else {
-                return Err(Unwelcome::FullOfCredential(of_credential));
-            };
-            replaced.leave.notify_one();
+        let refused = if of_credential >= limits.per_credential_max {
+            Some(Unwelcome::FullOfCredential(of_credential))
         } else if table.welcomed + reserved >= limits.welcomed_max {
-            return Err(Unwelcome::Full);
+            Some(Unwelcome::Full)
+        } else {
+            None
+        };
+        if let Some(refused) = refused {
+            // Places are swapped within the credential, so that operators keep theirs.
+            let silent = table.silent(credential, now, limits.silent);
+            let Some(replaced) = silent.and_then(|number| table.end(credential, number)) else { return Err(refused) };
+            replaced.leave.notify_one();
         }
         table.remove(self.number);
         table.know(now, self.address);
@@ -466,6 +470,34 @@ mod tests {
         drop((held, news, other));
         let table = door.table.lock();
         assert_eq!((table.welcomed, table.per_credential.len()), (0, 0));
+    }
+
+    /// A credential below its maximum replaces its silent connections as well when no place is free, and takes none of operators.
+    #[test]
+    fn a_silent_connection_is_replaced_when_all_places_are_taken() {
+        let (door, begin) = (Door::new(LIMITS), Instant::now());
+        let mut held = Vec::new();
+        for credential in [1, 1, 2, 2] {
+            let mut visit = admitted(&door, begin, 1);
+            assert_eq!(gateway(&mut visit, begin, credential), Ok(()));
+            held.push(visit);
+        }
+        let refused = gateway(&mut admitted(&door, begin, 1), begin, 1);
+        assert_eq!(refused, Err(Unwelcome::Full), "its own are not silent yet");
+        let later = begin + SILENT;
+        held[1].hear(later);
+        let refused = gateway(&mut admitted(&door, later, 1), later, 3);
+        assert_eq!(refused, Err(Unwelcome::Full), "the silent ones are of others");
+        let mut new = admitted(&door, later, 1);
+        assert_eq!(gateway(&mut new, later, 1), Ok(()));
+        let connections = |credential: u32| door.table.lock().per_credential[&CredentialId(credential)].len();
+        assert_eq!((connections(1), connections(2), door.table.lock().welcomed), (2, 2, 4));
+        assert_eq!(gateway(&mut admitted(&door, later, 1), later, 1), Err(Unwelcome::Full), "the rest are not silent");
+        let mut first = admitted(&door, later, 9);
+        assert_eq!(operator(&mut first, later, 9), Ok(()), "the operators' place is free");
+        // It ends as if it had not been replaced.
+        drop((held, new, first));
+        assert_eq!(door.table.lock().welcomed, 0);
     }
 
     #[test]

@@ -10,14 +10,15 @@ use scrip_protocol::hello::CloseCode;
 use scrip_protocol::{CredentialId, Kind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use super::closing::Closing;
-use super::sorting::{Alone, Lookup, Sorted, Stream, made_bytes, sort};
+use super::sorting::{Alone, Lookup, Sorted, Stream, sort};
 use super::weight::list_bytes;
 use super::{LARGE_FRAME_BYTES, Shared, generating, rehearsal, snapshot_command, stored, tail, watching};
 use crate::counters::{One, RefusalCounts, count_refusals};
-use crate::pipeline::{BUSY, Call, Chunk, InboxFull, Outbox, Request, Share, Unwritten};
+use crate::pipeline::{BUSY, Call, Chunk, InboxFull, Outbox, Request, Reserved, Share, Unwritten};
 use scrip_core::index::{AT_ONCE, Holder, Index};
 
 /// How many pieces of a stream are taken at once. In packets of Ethernet's size they are some 1,200 redemptions: enough to share a hand-over,
@@ -244,29 +245,39 @@ impl Reader {
         Ok(())
     }
 
-    /// Hands requests over, after the bytes of their replies were reserved, with the memory that is counted for their lists. Waits until
-    /// a long change is decided, so that later requests come after it.
-    async fn hand_over(
+    /// Hands requests over, after the bytes of their replies were reserved, with the memory that is counted for their lists.
+    async fn hand_over(&mut self, requests: Vec<Request>, reply_bytes: usize, is_page: bool, lists: Vec<OwnedSemaphorePermit>) {
+        match self.reserve(reply_bytes, is_page, !lists.is_empty()).await {
+            Ok(reserved) => self.hand_over_with(reserved, requests, is_page, lists).await,
+            Err(Elapsed { .. }) => self.refuse(requests.iter().map(|request| request.correlation)),
+        }
+    }
+
+    /// Reserves reply bytes. Lists and large frames use memory that others need: they do not wait for long until their caller reads
+    /// other replies.
+    async fn reserve(&mut self, bytes: usize, is_page: bool, has_lists: bool) -> Result<Option<Reserved>, Elapsed> {
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let reserve = self.outbox.reserve(bytes, is_page);
+        if !has_lists && self.large.is_none() {
+            return Ok(Some(reserve.await));
+        }
+        let reserved = timeout(self.shared.limits.large_frame, reserve).await;
+        if reserved.is_err() {
+            self.large = None;
+        }
+        reserved.map(Some)
+    }
+
+    /// Hands requests over. Waits until a long change is decided, so that later requests come after it.
+    async fn hand_over_with(
         &mut self,
+        reserved: Option<Reserved>,
         mut requests: Vec<Request>,
-        reply_bytes: usize,
         is_page: bool,
         lists: Vec<OwnedSemaphorePermit>,
     ) {
-        // Lists and large frames use memory that others need: they do not wait for long until their caller reads other replies.
-        let is_held = !lists.is_empty() || self.large.is_some();
-        let reserved = match (reply_bytes, self.outbox.reserve(reply_bytes, is_page)) {
-            (0, _) => None,
-            (_, reserve) if is_held => match timeout(self.shared.limits.large_frame, reserve).await {
-                Ok(reserved) => Some(reserved),
-                Err(_) => {
-                    self.large = None;
-                    self.outbox.expect(requests.len());
-                    return self.refuse_busy(&requests);
-                }
-            },
-            (_, reserve) => Some(reserve.await),
-        };
         requests.chunks_mut(AT_ONCE).for_each(|requests| look_up(requests, &self.shared.index));
         let mut budget = lists;
         budget.extend(self.large.take().into_iter().flat_map(|(room, _)| room));
@@ -285,7 +296,7 @@ impl Reader {
             }
         };
         if let Some(InboxFull(chunk)) = refused {
-            self.refuse_busy(&chunk.requests);
+            self.answer_busy(chunk.requests.iter().map(|request| request.correlation));
         }
         let Some(decided) = decided else { return };
         tokio::select! {
@@ -294,36 +305,41 @@ impl Reader {
         }
     }
 
-    /// Answers requests that the outbox expects with `Busy`.
-    fn refuse_busy(&self, requests: &[Request]) {
+    /// Answers requests with `Busy`.
+    fn refuse(&self, correlations: impl ExactSizeIterator<Item = u64>) {
+        self.outbox.expect(correlations.len());
+        self.answer_busy(correlations);
+    }
+
+    /// The same for requests that the outbox expects.
+    fn answer_busy(&self, correlations: impl ExactSizeIterator<Item = u64>) {
+        let count = correlations.len();
         let mut refused = RefusalCounts::default();
-        count_refusals(&mut refused, &BUSY, requests.len() as u64);
+        count_refusals(&mut refused, &BUSY, count as u64);
         self.shared.counters.refusals.take(&mut refused);
         let mut frames = Vec::new();
-        for request in requests {
-            push_value(&mut frames, REFUSAL, request.correlation, &BUSY);
-        }
-        self.outbox.deliver(frames, requests.len());
+        correlations.for_each(|correlation| push_value(&mut frames, REFUSAL, correlation, &BUSY));
+        self.outbox.deliver(frames, count);
     }
 
     /// Hands a request over after files were read for it.
-    async fn look_up(&mut self, Lookup { correlation, read }: Lookup) {
+    async fn look_up(&mut self, Lookup { correlation, reply_bytes, read }: Lookup) {
+        // Before the turn, which is everybody's, and before a reply exists.
+        let Ok(reserved) = self.reserve(reply_bytes, false, false).await else {
+            return self.refuse(std::iter::once(correlation));
+        };
         let turn = self.outbox.share().lookup().await;
         let shared = self.shared.clone();
         let call = tokio::task::spawn_blocking(move || read(&shared)).await;
-        // Before the wait for the bytes of the reply: the turn is everybody's.
         drop(turn);
         match call {
             Ok(call) => {
-                let reply_bytes = made_bytes(&call);
-                self.hand_over(vec![Request { correlation, call }], reply_bytes, false, Vec::new()).await;
+                let requests = vec![Request { correlation, call }];
+                self.hand_over_with(reserved, requests, false, Vec::new()).await;
             }
             Err(error) => {
                 tracing::error!(%error, "reading for a request failed");
-                let mut frame = Vec::new();
-                push_value(&mut frame, REFUSAL, correlation, &BUSY);
-                self.outbox.expect(1);
-                self.outbox.deliver(frame, 1);
+                self.refuse(std::iter::once(correlation));
             }
         }
     }

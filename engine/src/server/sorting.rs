@@ -72,6 +72,8 @@ pub(super) struct Alone {
 /// A request that is whole once files were read for it, on a thread for that.
 pub(super) struct Lookup {
     pub(super) correlation: u64,
+    /// How many bytes a reply that `read` makes may have; 0 if it makes none.
+    pub(super) reply_bytes: usize,
     pub(super) read: ReadFiles,
 }
 
@@ -114,7 +116,7 @@ impl Sorted {
 }
 
 /// The bytes of a reply that the lane has made.
-pub(super) fn made_bytes(call: &Call) -> usize {
+fn made_bytes(call: &Call) -> usize {
     if let Call::Answered { frame, .. } = call { frame.len() } else { 0 }
 }
 
@@ -183,7 +185,7 @@ impl Arrival<'_> {
                 }
                 Err(refund::Unreadable) => busy(Kind::Redeem, stamp),
             };
-            sorted.lookup = Some(Lookup { correlation: self.correlation, read: Box::new(read) });
+            sorted.lookup = Some(Lookup { correlation: self.correlation, reply_bytes: 0, read: Box::new(read) });
             return Ok(());
         }
         let call = Call::Change(Change { network, ..Change::new(stamp, Mutation::Redeem(command)) });
@@ -210,7 +212,10 @@ impl Arrival<'_> {
         let (correlation, share) = (self.correlation, self.share);
         match self.route(command, stamp) {
             Route::Call(call) => sorted.add(Request { correlation, call }, reply, share),
-            Route::Lookup(read) => sorted.lookup = Some(Lookup { correlation, read }),
+            Route::Lookup(read) => {
+                let reply_bytes = if let Reply::Long(bytes) = reply { bytes } else { 0 };
+                sorted.lookup = Some(Lookup { correlation, reply_bytes, read });
+            }
             Route::Stream(stream) => sorted.stream = Some((correlation, stream)),
             Route::Rehearsal(request) => sorted.rehearsals.push((correlation, request)),
             Route::Snapshot => sorted.snapshots.push(correlation),

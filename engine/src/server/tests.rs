@@ -187,6 +187,45 @@ async fn a_forbidden_list_takes_no_memory() {
     engine.stop().await.expect("the engine stops cleanly");
 }
 
+/// A status is read only once there is memory for its reply, so that statuses that wait use none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_that_waits_for_bytes_is_not_yet_made() {
+    let (_dir, engine, dial) = engine();
+    let client = Client::connect(dial.clone()).await.expect("it listens");
+    let shares: Vec<_> = (101..=108).map(|credential| engine.totals().share_of(CredentialId(credential))).collect();
+    let mut held = Vec::new();
+    for share in &shares {
+        for _ in 0..32 {
+            held.push(share.reserve(64 << 10, false).await);
+        }
+    }
+    let mut dialled = dial.connect().await.expect("it listens");
+    let mut bytes = Vec::new();
+    push_request(&mut bytes, 1, RequestId::now(), &RegisterClub { name: "before".into() });
+    push_request(&mut bytes, 2, RequestId::now(), &ShowStatus {});
+    dialled.send.write_all(&bytes).await.expect("it is taken");
+    let (mut frames, mut piece) = (FrameBuffer::default(), vec![0; 64 << 10]);
+    let mut read = async || {
+        loop {
+            if let Some(frame) = frames.next(REPLY_BYTES_MAX).expect("frames") {
+                return (frame.correlation, frame.reply::<ShowStatus>().ok());
+            }
+            let read = tokio::time::timeout(DEADLINE, dialled.receive.read(&mut piece)).await.expect("in time");
+            frames.extend(&piece[..read.expect("it is connected").expect("the lane is open")]);
+        }
+    };
+    assert_eq!(read().await.0, 1, "what was sent before the status is answered");
+    // Long enough to read it, were it read now.
+    for number in 0..50 {
+        client.call(RequestId::now(), &RegisterClub { name: format!("club {number}") }).await.expect("an answer");
+    }
+    drop(held);
+    let (2, Some(Ok(status))) = read().await else { panic!("it is a status") };
+    assert_eq!(status.requests.iter().find(|of| of.word == RegisterClub::KIND.word()).map(|of| of.count), Some(51));
+    drop(client);
+    engine.stop().await.expect("the journal is well");
+}
+
 /// A status whose reply waits for memory leaves the permits to read the journal to others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_that_waits_for_bytes_holds_no_turn_to_read_the_journal() {

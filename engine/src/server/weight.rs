@@ -103,8 +103,10 @@ impl Reply {
             | Kind::WatchAttempts
             | Kind::RehearseRule
             | Kind::TakeSnapshot => Reply::Small,
-            Kind::Check | Kind::CheckFree | Kind::ShowStatus => Reply::MadeByLane,
+            Kind::Check | Kind::CheckFree => Reply::MadeByLane,
             Kind::CreateCampaign | Kind::AddCodes | Kind::ArchiveCodes | Kind::RestoreCodes => Reply::Long(report),
+            // Its readers and counters.
+            Kind::ShowStatus => Reply::Long(32 * KIB),
             // A thousand conflicts.
             Kind::RestoreCampaign => Reply::Long(320 * KIB),
             // Ten thousand groups.
@@ -127,7 +129,7 @@ impl Reply {
 mod tests {
     use scrip_protocol::command::*;
     use scrip_protocol::frame::push_value;
-    use scrip_protocol::{CampaignId, ClientId, ClubId, Command, GroupId, Money, Position};
+    use scrip_protocol::{CampaignId, ClientId, ClubId, Command, GroupId, Money, Position, Refusal};
 
     use super::*;
 
@@ -170,6 +172,43 @@ mod tests {
             added: vec![CodesBatch { at_ms: 1, codes: 1, position: Position(1) }; 100],
             as_of: Position(1),
             as_of_ms: 1,
+        }
+    }
+
+    /// A status with as many readers as there may be, and every word that a counter may have.
+    fn longest_status() -> Status {
+        let reader = ReaderStatus { name: name(), position: Position(1), moved_ms: 1, lag_records: 1, lag_ms: Some(1) };
+        let counted = |words: &[&str]| words.iter().map(|word| Counted { word: (*word).to_owned(), count: 1 }).collect();
+        let kinds: Vec<_> = (0..u16::MAX).filter_map(Kind::from_number).map(Kind::word).collect();
+        let flushes = Durations { steps: vec![DurationStep { us_max: 1, count: 1 }; 64], longer: 1, sum_us: 1 };
+        let durable = Position(1);
+        Status {
+            now_ms: 1,
+            requests_ms: 1,
+            started_ms: 1,
+            journal: JournalStatus {
+                first: durable,
+                durable,
+                time_ms: 1,
+                disk_bytes: 1,
+                batches: 1,
+                records: 1,
+                bytes: 1,
+                flushes,
+            },
+            snapshot: Some(SnapshotStatus { position: durable, time_ms: 1 }),
+            readers: vec![reader; READERS_MAX],
+            sizes: StateSizes::default(),
+            requests: counted(&kinds),
+            redemptions: counted(&RedeemOutcome::WORDS),
+            holds: counted(&HoldOutcome::WORDS),
+            refusals: counted(&Refusal::WORDS),
+            repeated: 1,
+            lockouts: 1,
+            rule_failures: counted(&["too_many"; 64]),
+            pushes_too_long: 1,
+            load: Load::default(),
+            attempts: AttemptCounts::default(),
         }
     }
 
@@ -231,6 +270,7 @@ mod tests {
         let groups = (1..=GROUPS_MAX as u32).map(GroupId).collect();
         let card = ClientCard { client: ClientId(1), name: name(), accounts: Default::default(), groups, as_of };
         fits::<ShowClient>(None, &ShowClientOutcome::Client(card));
+        fits::<ShowStatus>(None, &longest_status());
         let conflict = CodeConflict { slot: 1, code: "\u{10ffff}".repeat(64), held_by: CampaignId(1) };
         let first = vec![conflict; CONFLICTS_SHOWN];
         fits::<RestoreCampaign>(None, &RestoreCampaignOutcome::Restored { restored: 1, conflicts: 1, first });

@@ -119,7 +119,7 @@ pub(super) const LIMITS: Limits = Limits {
 /// The exports in progress over HTTP.
 pub struct Downloads {
     readers: Arc<Readers>,
-    pub(super) places: Places,
+    pub(crate) places: Places,
     builds: Places,
     room: Room,
     limits: Limits,

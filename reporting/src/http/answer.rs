@@ -24,6 +24,7 @@ use rusqlite::InterruptHandle;
 use scrip_protocol::Role;
 use scrip_protocol::codes::CodeForm;
 use scrip_web::caller::{Authority, Caller, Token, unauthorised};
+use scrip_web::listener::RequestConnection;
 use scrip_web::parameters::{self, FromArrival, Parameters, WHOLE_MAX};
 use scrip_web::places::{Place, Places};
 use scrip_web::problem::{Kind, Problem};
@@ -33,7 +34,7 @@ use tokio::sync::{Semaphore, watch};
 use super::credentials;
 use super::problems::{AsOfProblem, BEHIND, EMPTY};
 use crate::export::Export;
-use crate::export::download::Downloads;
+use crate::export::download::{DOWNLOADS_MAX, Downloads};
 use crate::read_model::{AsOf, Readers, View, ViewTime};
 use crate::refusals::{Attempt, RefusalFilter};
 use crate::standing::Standing;
@@ -47,11 +48,13 @@ pub const RUNNING_OF_ONE: usize = 6;
 /// The maximum number of queries of one credential that run or wait.
 pub const QUERIES_OF_ONE: usize = 24;
 /// The maximum number of requests that wait for a position: in total, and per credential.
-const WAITING_MAX: (usize, usize) = (1_024, 256);
+const WAITING_MAX: (usize, usize) = (96, 48);
 /// The maximum number of live streams.
 pub const STREAMS_MAX: usize = 256;
 /// The maximum number of live streams of one credential.
 pub const STREAMS_OF_ONE: usize = 64;
+/// The maximum number of requests in progress that take long: streams, exports, queries and waits.
+pub(crate) const REQUESTS_MAX: usize = STREAMS_MAX + DOWNLOADS_MAX + RUNNING_MAX + QUEUED_MAX + WAITING_MAX.0;
 /// The maximum number of reads of streams that run at once: in total, and per credential.
 const STREAM_READS: (usize, usize) = (4, 2);
 /// The maximum number of concurrent token lookups.
@@ -81,13 +84,13 @@ pub struct Api {
     pub(crate) standing: watch::Receiver<Standing>,
     pub(crate) attempts: Option<Attempts>,
     pub(crate) streams: Places,
-    downloads: Arc<Downloads>,
+    pub(crate) downloads: Arc<Downloads>,
     /// Running and waiting queries.
     queries: Places,
     running: Places,
     pub(crate) stream_reads: Places,
     pub(crate) looked_up: Arc<Semaphore>,
-    waiting: Places,
+    pub(crate) waiting: Places,
     /// A query older than this is interrupted if the writer waits for it.
     pub(crate) query_old: Duration,
     /// This machine's clock.
@@ -102,13 +105,14 @@ pub(crate) struct Arrival {
     if_none_match: Option<String>,
     wait_for: Option<u64>,
     wait: Duration,
+    connection: RequestConnection,
 }
 
 /// The parameters of a route, and those of every request.
 pub(crate) type Query<T> = parameters::Query<T, Arrival>;
 
 impl FromArrival for Arrival {
-    fn read(from: &mut Parameters, headers: &HeaderMap) -> Result<Arrival, Problem> {
+    fn read(from: &mut Parameters, headers: &HeaderMap, connection: &RequestConnection) -> Result<Arrival, Problem> {
         let described = "Wait until the read model reaches this position, so that a caller reads its own writes.";
         let wait_for = from.number("wait_for", 0, WHOLE_MAX, described)?;
         let (default, max) = WAIT_MS;
@@ -117,7 +121,8 @@ impl FromArrival for Arrival {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let last_event = text(HeaderName::from_static("last-event-id")).and_then(|id| id.parse().ok());
         let if_none_match = text(header::IF_NONE_MATCH).map(str::to_owned);
-        Ok(Arrival { token: Token::of(headers), last_event, if_none_match, wait_for, wait })
+        let connection = connection.clone();
+        Ok(Arrival { token: Token::of(headers), last_event, if_none_match, wait_for, wait, connection })
     }
 }
 
@@ -268,6 +273,7 @@ impl Api {
     /// Answers with an export.
     pub(crate) async fn export(&self, arrival: Arrival, roles: &'static [Role], export: Export) -> Result<Response, Problem> {
         let credential = self.admit(&arrival, roles).await?;
+        arrival.connection.spare();
         let turn = self.downloads.turn(credential).await?;
         // Again: it may have waited for its turn.
         self.authenticate(arrival.token, roles).await?;
@@ -378,23 +384,28 @@ impl Api {
         answered.await.unwrap_or_else(|_| Err(too_slow()))
     }
 
-    /// Authenticates a caller and waits until the read model reaches the requested position. Returns the credential.
+    /// Authenticates a caller, charges it for its connection, and waits until the read model reaches the requested position. Returns
+    /// the credential.
     ///
     /// # Errors
     /// If the caller is not authenticated or not permitted, or the position is not reached in time.
     pub(crate) async fn admit(&self, arrival: &Arrival, roles: &'static [Role]) -> Result<u32, Problem> {
-        match (self.authenticate(arrival.token, roles).await, arrival.wait_for) {
-            (Ok(Caller { credential, .. }), None) => Ok(credential),
-            (Ok(Caller { credential, .. }), Some(position)) => {
+        let authenticate = async || {
+            let Caller { credential, .. } = self.authenticate(arrival.token, roles).await?;
+            arrival.connection.charge(credential);
+            Ok(credential)
+        };
+        match (authenticate().await, arrival.wait_for) {
+            (Ok(credential), Some(position)) => {
                 self.wait(credential, arrival, position).await?;
                 Ok(credential)
             }
             // Credentials arrive with the first records, so the token is looked up again after the wait.
-            (Err(problem), Some(position)) if problem.kind == EMPTY => {
+            (Err(Problem { kind: EMPTY, .. }), Some(position)) => {
                 self.wait(NOBODY, arrival, position).await?;
-                Ok(self.authenticate(arrival.token, roles).await?.credential)
+                authenticate().await
             }
-            (Err(problem), _) => Err(problem),
+            (admitted, _) => admitted,
         }
     }
 

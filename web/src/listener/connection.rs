@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::header;
-use hyper::body::{Frame, SizeHint};
+use axum::http::{Request, header};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Sleep;
 
 use super::limits::ListenerLimits;
-use super::slots::{InProgress, Slot};
+use super::slots::{InProgress, RequestConnection, Slot};
 
 /// The maximum size of a connection's buffers for the head being read and the response being written, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -34,7 +34,8 @@ pub(super) async fn serve(
     mut stopping: watch::Receiver<bool>,
 ) {
     let service = TowerToHyperService::new(router);
-    let answer = service_fn(|request| {
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(RequestConnection::new(&slot));
         let (answer, in_progress, slot) = (service.call(request), slot.begin(), Arc::clone(&slot));
         async {
             answer.await.map(|response| {

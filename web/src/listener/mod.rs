@@ -2,8 +2,9 @@
 //!
 //! Anybody who reaches the address can open connections, and each uses a file descriptor, which the process also needs for its
 //! files. So connections are limited in total and per address ([`ListenerLimits`]). At a limit, the connection that has been idle
-//! for longest is closed, and the new one takes its slot; if all have a request in progress, the new one is closed. Every wait
-//! for the peer has a timeout: for the head of a request, between two requests, and for a peer that does not read its response.
+//! for longest is closed, and the new one takes its slot; if fewer than an eighth are idle, a busy one of the credential with
+//! most of them is closed. Every wait for the peer has a timeout: for the head of a request, between two requests, and for a peer
+//! that does not read its response.
 //!
 //! An accept that fails for lack of descriptors or memory is retried after `ACCEPT_PAUSE`: it neither spins nor stops anything.
 //! [`descriptors`] raises the limit of the process, and returns how many descriptors are left for connections.
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use limits::ListenerLimits;
+pub use slots::RequestConnection;
 use slots::Slots;
 
 /// How long a failed accept waits for descriptors to become free.
@@ -58,7 +60,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ListenerLimits
                 }
                 None => {
                     if let Some(suppressed) = crowded.admit(Instant::now()) {
-                        tracing::warn!(%from, suppressed, "connection closed: the connection limit is reached, and none is idle");
+                        tracing::warn!(%from, suppressed, "connection closed: the connection limit is reached");
                     }
                 }
             },

@@ -1,12 +1,19 @@
 //! The slots of a listener: one per connection, limited in total and per address, and the connections in the order in which they
-//! became idle.
+//! became idle or busy.
+//!
+//! At a limit, a new connection takes the slot of the one that has been idle for longest. Busy connections keep at most seven
+//! eighths of the slots; beyond that, the new one takes the slot of a busy one: of the credential with most of them, the longest
+//! in progress, exports last. So there are always slots for probes, whatever callers do, and a credential loses connections to
+//! others only while none has more than it.
 //!
 //! Invariant: a slot is free only when its connection's descriptor is closed. A connection that must close keeps its slot until
 //! it has closed.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -19,8 +26,12 @@ use super::limits::ListenerLimits;
 /// machine.
 const HAND_OVER: Duration = Duration::from_secs(1);
 
+/// The part of a limit that busy connections leave to others: this fraction, but at least one.
+const IDLE_PART: usize = 8;
+
 pub(super) struct Slots {
     pub(super) free: Arc<Semaphore>,
+    max: usize,
     per_address_max: usize,
     sending: Duration,
     table: Mutex<Table>,
@@ -29,17 +40,28 @@ pub(super) struct Slots {
 #[derive(Default)]
 struct Table {
     next: u64,
-    /// In the order in which they became idle; a connection gets a new number each time.
+    /// In the order in which they became idle or busy; a connection gets a new number each time.
     open: BTreeMap<u64, Open>,
     per_address: HashMap<PeerAddress, usize>,
 }
 
 struct Open {
     address: PeerAddress,
-    is_idle: bool,
+    has_request: bool,
     /// Since when a response has been in the connection's buffer.
     sending_since: Option<Instant>,
+    /// The credential that was last authenticated on it.
+    credential: Option<u32>,
+    /// Whether the request in progress is an export.
+    is_export: bool,
     close: Arc<Notify>,
+}
+
+impl Open {
+    /// Whether it has no request in progress, and has been sending a response for less than `sending`.
+    fn is_idle(&self, sending: Duration) -> bool {
+        !self.has_request && self.sending_since.is_none_or(|since| since.elapsed() >= sending)
+    }
 }
 
 /// The slot of one connection.
@@ -55,23 +77,27 @@ pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
 }
 
+/// The connection of a request, as an extension of the request. The default is no connection.
+#[derive(Clone, Default)]
+pub struct RequestConnection(Weak<Slot>);
+
 /// A request in progress: while it lives, its connection is not idle.
 pub(super) struct InProgress(Arc<Slot>);
 
 impl Slots {
     pub(super) fn new(limits: ListenerLimits) -> Slots {
         let free = Arc::new(Semaphore::new(limits.connections_max));
-        Slots { free, per_address_max: limits.connections_per_address_max, sending: limits.sending, table: Mutex::default() }
+        let (max, per_address_max) = (limits.connections_max, limits.connections_per_address_max);
+        Slots { free, max, per_address_max, sending: limits.sending, table: Mutex::default() }
     }
 
-    /// A slot for a connection from an address. At a limit, the connection that has been idle for longest is closed for it; none
-    /// if no connection is idle.
+    /// A slot for a connection from an address. At a limit, another connection is closed for it; none if none can be closed.
     pub(super) async fn take(self: &Arc<Slots>, address: PeerAddress) -> Option<Arc<Slot>> {
         let closes = self.close_if_crowded(address)?;
         let permit = match self.free.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                if !closes && !self.close_longest_idle() {
+                if !closes && !self.make_room(None) {
                     return None;
                 }
                 let free = self.free.clone().acquire_owned();
@@ -85,27 +111,38 @@ impl Slots {
         Some(Arc::new(Slot { slots, address, number, requests, is_sending, close, _permit: permit }))
     }
 
-    /// Tells an idle connection of an address to close if the address is at its limit. Returns whether one must close; none if all of
-    /// them have requests in progress.
+    /// Tells a connection of an address to close if the address is at its limit. Returns whether one must close; none if none can be
+    /// closed.
     fn close_if_crowded(&self, address: PeerAddress) -> Option<bool> {
-        let mut table = self.table.lock();
-        let taken = table.per_address.get(&address).copied().unwrap_or(0);
+        let taken = self.table.lock().per_address.get(&address).copied().unwrap_or(0);
         if address.is_loopback() || taken < self.per_address_max {
             return Some(false);
         }
-        table.close_first(self.sending, |open| open.address == address).then_some(true)
+        self.make_room(Some(address)).then_some(true)
     }
 
-    /// Tells the connection that has been idle for longest to close. Returns whether there was one.
-    pub(super) fn close_longest_idle(&self) -> bool {
-        self.table.lock().close_first(self.sending, |_| true)
+    /// Tells a connection to close: of an address, or of all. Returns whether there was one.
+    pub(super) fn make_room(&self, of: Option<PeerAddress>) -> bool {
+        let max = if of.is_some() { self.per_address_max } else { self.max };
+        self.table.lock().close_one(left_idle(max), self.sending, |open| of.is_none_or(|address| open.address == address))
     }
+
+    /// Tells the connection that has been idle for longest to close, if there is one.
+    pub(super) fn close_longest_idle(&self) {
+        self.table.lock().close_one(0, self.sending, |_| true);
+    }
+}
+
+/// How many connections of a limit are not busy, if possible.
+fn left_idle(max: usize) -> usize {
+    (max / IDLE_PART).max(1).min(max.saturating_sub(1))
 }
 
 impl Table {
     fn add(&mut self, address: PeerAddress, close: Arc<Notify>) -> u64 {
         let number = self.number();
-        self.open.insert(number, Open { address, is_idle: true, sending_since: None, close });
+        self.open
+            .insert(number, Open { address, has_request: false, sending_since: None, credential: None, is_export: false, close });
         *self.per_address.entry(address).or_default() += 1;
         number
     }
@@ -115,13 +152,25 @@ impl Table {
         self.next
     }
 
-    /// Tells the first idle connection of a kind to close; one that has been sending a response for less than `sending` is not idle.
-    /// It is removed from the table at once, so that it is notified only once
-    /// and no longer counts for its address.
-    fn close_first(&mut self, sending: Duration, is_wanted: impl Fn(&Open) -> bool) -> bool {
-        let is_idle = |open: &Open| open.is_idle && open.sending_since.is_none_or(|since| since.elapsed() >= sending);
-        let first = self.open.iter().find(|(_, open)| is_idle(open) && is_wanted(open)).map(|(number, _)| *number);
-        let Some(closing) = first.and_then(|number| self.open.remove(&number)) else { return false };
+    /// Tells a connection of a kind to close: the longest idle; or, if fewer than `left_idle` are idle, a busy one. Returns whether
+    /// there was one. It is removed from the table at once, so that it is notified only once and no longer counts for its address.
+    fn close_one(&mut self, left_idle: usize, sending: Duration, is_wanted: impl Fn(&Open) -> bool) -> bool {
+        let wanted = || self.open.iter().filter(|(_, open)| is_wanted(open));
+        let (mut idle, mut busy) = (Vec::new(), HashMap::<_, usize>::new());
+        for (number, open) in wanted() {
+            if open.is_idle(sending) {
+                idle.push(*number);
+            } else {
+                *busy.entry(open.credential).or_default() += 1;
+            }
+        }
+        let longest_busy = || {
+            let busy_ones = wanted().filter(|(_, open)| !open.is_idle(sending));
+            let order = |(number, open): &(&u64, &Open)| (Reverse(busy.get(&open.credential).copied()), open.is_export, **number);
+            busy_ones.min_by_key(order).map(|(number, _)| *number)
+        };
+        let chosen = if idle.len() < left_idle { longest_busy() } else { None };
+        let Some(closing) = chosen.or(idle.first().copied()).and_then(|number| self.open.remove(&number)) else { return false };
         self.leaves(closing.address);
         closing.close.notify_one();
         true
@@ -146,7 +195,7 @@ impl Slot {
     /// Marks the connection as one with a request in progress.
     pub(super) fn begin(self: &Arc<Slot>) -> InProgress {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.renumber(false);
+        self.renumber(true);
         InProgress(Arc::clone(self))
     }
 
@@ -165,26 +214,57 @@ impl Slot {
     }
 
     fn set_sending_since(&self, since: Option<Instant>) {
-        let (number, mut table) = (self.number.lock(), self.slots.table.lock());
-        if let Some(open) = table.open.get_mut(&number) {
-            open.sending_since = since;
-        }
+        self.update(|open| open.sending_since = since);
     }
 
-    fn renumber(&self, is_idle: bool) {
+    fn update(&self, update: impl FnOnce(&mut Open)) {
+        let (number, mut table) = (self.number.lock(), self.slots.table.lock());
+        // Not in the table if it must close.
+        table.open.get_mut(&number).map(update);
+    }
+
+    fn renumber(&self, has_request: bool) {
         let (mut number, mut table) = (self.number.lock(), self.slots.table.lock());
         // Not in the table if it must close.
         if let Some(open) = table.open.remove(&number) {
             *number = table.number();
-            table.open.insert(*number, Open { is_idle, ..open });
+            table.open.insert(*number, Open { has_request, is_export: false, ..open });
         }
+    }
+}
+
+impl RequestConnection {
+    pub(super) fn new(slot: &Arc<Slot>) -> RequestConnection {
+        RequestConnection(Arc::downgrade(slot))
+    }
+
+    /// Counts the connection among those of a credential, until another one is authenticated on it.
+    pub fn charge(&self, credential: u32) {
+        self.update(|open| open.credential = Some(credential));
+    }
+
+    /// Marks the request as an export, which is cut last of its credential's requests.
+    pub fn spare(&self) {
+        self.update(|open| open.is_export = true);
+    }
+
+    fn update(&self, update: impl FnOnce(&mut Open)) {
+        if let Some(slot) = self.0.upgrade() {
+            slot.update(update);
+        }
+    }
+}
+
+impl fmt::Debug for RequestConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestConnection")
     }
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
         if self.0.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.renumber(true);
+            self.0.renumber(false);
         }
     }
 }

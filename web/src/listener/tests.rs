@@ -1,9 +1,12 @@
 //! Listeners against peers that hold connections: silent ones, slow ones, many at once.
 
 use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
+use axum::extract::Path;
 use axum::http::header;
 use axum::response::Response;
 use axum::routing::get;
@@ -33,18 +36,29 @@ struct Listening {
 /// More than the buffers of a connection have room for.
 const LARGE: usize = 32 << 20;
 
-/// Serves `/` with a word, and `/endless` with a body that never ends; `/large` and `/large-for-anybody` with a large one in one piece, of which
-/// the first depends on the caller.
+/// Serves `/` with a word, and `/endless` with a body that never ends, of a credential if there is one in the path; `/large` and
+/// `/large-for-anybody` with a large one in one piece, of which the first depends on credential 1.
 async fn listen(limits: ListenerLimits) -> Listening {
     let endless = || async {
         let pieces = futures_util::stream::repeat_with(|| Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b'x'; 65_536])));
         Response::new(Body::from_stream(pieces))
     };
+    let endless_of = async move |Path(credential): Path<u32>, Extension(connection): Extension<RequestConnection>| {
+        connection.charge(credential);
+        endless().await
+    };
     let router = Router::new().route("/", get(async || "well\n")).route("/endless", get(endless));
+    let router = router.route("/endless/{credential}", get(endless_of));
     let large = Bytes::from_static(&[b'x'; LARGE]);
     let for_anybody = large.clone();
     let router = router
-        .route("/large", get(async || ([(header::VARY, "authorization")], large)))
+        .route(
+            "/large",
+            get(async |Extension(connection): Extension<RequestConnection>| {
+                connection.charge(1);
+                ([(header::VARY, "authorization")], large)
+            }),
+        )
         .route("/large-for-anybody", get(async || for_anybody));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -96,20 +110,86 @@ async fn a_new_connection_takes_the_slot_of_the_longest_idle() {
     assert!(ask(&mut silent[99], "/").await.starts_with(b"HTTP/1.1 200"), "the newest are still there");
 }
 
-#[tokio::test]
-async fn a_request_in_progress_is_never_closed_for_another() {
-    let listening = listen(LIMITS).await;
+/// Opens that many connections with a request in progress.
+async fn busy(listening: &Listening, path: &str, number: usize) -> Vec<TcpStream> {
     let mut busy = Vec::new();
-    for _ in 0..8 {
-        let mut stream = connect(&listening).await;
-        assert!(ask(&mut stream, "/endless").await.starts_with(b"HTTP/1.1 200"));
+    for _ in 0..number {
+        let mut stream = connect(listening).await;
+        assert!(ask(&mut stream, path).await.starts_with(b"HTTP/1.1 200"));
         busy.push(stream);
     }
-    assert!(is_closed(&mut connect(&listening).await).await);
-    let mut more = [0; 65_536];
-    for stream in &mut busy {
-        assert!(timeout(DEADLINE, stream.read(&mut more)).await.expect("it goes on").expect("it is open") > 0);
+    busy
+}
+
+/// Whether the bodies of connections go on, without end.
+async fn go_on(streams: &mut [TcpStream]) -> bool {
+    let mut more = vec![0; LARGE];
+    for stream in streams {
+        if timeout(DEADLINE, stream.read_exact(&mut more)).await.expect("it goes on, or ends").is_err() {
+            return false;
+        }
     }
+    true
+}
+
+/// As long as an eighth of the connections is idle, no request in progress is cut for new ones.
+#[tokio::test]
+async fn new_connections_cut_no_request_beside_idle_ones() {
+    let listening = listen(LIMITS).await;
+    let mut streams = busy(&listening, "/endless/1", 7).await;
+    for _ in 0..20 {
+        assert!(ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200"));
+    }
+    assert!(go_on(&mut streams).await);
+}
+
+/// Whatever callers do, a probe is answered: of all requests in progress, the longest of the credential with most of them is cut.
+#[tokio::test]
+async fn a_probe_is_answered_while_callers_have_every_connection() {
+    let listening = listen(LIMITS).await;
+    let mut others = busy(&listening, "/endless/1", 3).await;
+    let mut most = busy(&listening, "/endless/2", 5).await;
+    assert!(ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200"));
+    assert!(go_on(&mut others).await && go_on(&mut most[1..]).await);
+    assert!(!go_on(&mut most[..1]).await, "the longest in progress");
+}
+
+/// A credential that has every connection does not keep others from theirs.
+#[tokio::test]
+async fn a_credential_with_every_connection_makes_room_for_others() {
+    let listening = listen(LIMITS).await;
+    let mut most = busy(&listening, "/endless/1", 8).await;
+    let mut others = busy(&listening, "/endless/2", 3).await;
+    // It asks for more itself, again and again.
+    most.extend(busy(&listening, "/endless/1", 20).await);
+    assert!(ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200"));
+    assert!(go_on(&mut others).await);
+}
+
+/// Nor do slow readers that always have a next request under way.
+#[tokio::test]
+async fn slow_readers_with_further_requests_leave_room() {
+    let listening = listen(LIMITS).await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut stream = connect(&listening).await;
+        assert!(ask(&mut stream, "/large").await.starts_with(b"HTTP/1.1 200"));
+        stream.write_all(&b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100)).await.expect("it is sent");
+        slow.push(stream);
+    }
+    let mut other = busy(&listening, "/endless/2", 1).await;
+    assert!(ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200"));
+    assert!(go_on(&mut other).await);
+}
+
+/// Requests of strangers are cut like those of a credential.
+#[tokio::test]
+async fn requests_without_a_credential_leave_room() {
+    let listening = listen(LIMITS).await;
+    let mut other = busy(&listening, "/endless/1", 1).await;
+    let _strangers = busy(&listening, "/endless", 20).await;
+    assert!(ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200"));
+    assert!(go_on(&mut other).await);
 }
 
 /// A response that is in the connection's buffer is in progress, until its reader has taken it.
@@ -150,26 +230,78 @@ async fn a_slow_reader_of_what_anybody_reads_holds_no_slot() {
     assert!(ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200"));
 }
 
-/// A caller with a token that reads slowly, and has sent further requests, holds connections for a limited time only.
+/// Whether a connection has to close.
+fn must_close(slot: &Slot) -> bool {
+    std::pin::pin!(slot.evicted()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// A response being sent keeps its connection from being idle for a limited time.
 #[tokio::test]
-async fn a_slow_reader_with_a_token_holds_no_slot_for_long() {
-    let limits = ListenerLimits { sending: Duration::from_millis(200), ..LIMITS };
-    let listening = listen(limits).await;
-    let mut slow = Vec::new();
-    for _ in 0..8 {
-        let mut stream = connect(&listening).await;
-        assert!(ask(&mut stream, "/large").await.starts_with(b"HTTP/1.1 200"));
-        stream.write_all(&b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100)).await.expect("it is sent");
-        slow.push(stream);
-    }
-    let answered = async {
-        // Closed at once, until a connection has been sending for long enough.
-        while !ask(&mut connect(&listening).await, "/").await.starts_with(b"HTTP/1.1 200") {
-            let mut some = [0; 2_048];
-            slow[0].read_exact(&mut some).await.expect("it goes on");
+async fn a_slow_reader_with_a_token_is_not_busy_for_long() {
+    for (sending, is_idle) in [(PATIENT, false), (Duration::ZERO, true)] {
+        let slots = Arc::new(Slots::new(ListenerLimits { sending, ..LIMITS }));
+        let local = PeerAddress::of(IpAddr::from([127, 0, 0, 1]));
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            held.push(slots.take(local).await.expect("there is room"));
         }
-    };
-    timeout(DEADLINE, answered).await.expect("a slot becomes free");
+        held[0].begin_sending();
+        slots.close_longest_idle();
+        assert_eq!([must_close(&held[0]), must_close(&held[1])], [is_idle, !is_idle]);
+    }
+}
+
+/// A credential's exports are cut after its other requests, and only while no other credential has as many connections.
+#[tokio::test]
+async fn exports_are_cut_last() {
+    let slots = Arc::new(Slots::new(LIMITS));
+    let local = PeerAddress::of(IpAddr::from([127, 0, 0, 1]));
+    let mut held = Vec::new();
+    // Three exports, two other requests of the same credential, three of another one.
+    for (credential, is_export) in [(1, true), (1, true), (1, true), (1, false), (2, false), (1, false), (2, false), (2, false)] {
+        let slot = slots.take(local).await.expect("there is room");
+        let (request, connection) = (slot.begin(), RequestConnection::new(&slot));
+        connection.charge(credential);
+        if is_export {
+            connection.spare();
+        }
+        held.push((slot, request));
+    }
+    let mut cut = Vec::new();
+    while cut.len() < 8 {
+        assert!(slots.make_room(None));
+        cut.extend(held.iter().position(|(slot, _)| must_close(slot)));
+    }
+    assert_eq!(cut, [3, 5, 4, 0, 6, 1, 7, 2], "of as many, the longest in progress that is not an export");
+}
+
+/// An eighth of the connections is not busy: beyond that, a busy one is cut although another one is idle.
+#[tokio::test]
+async fn busy_connections_keep_seven_eighths() {
+    let slots = Arc::new(Slots::new(ListenerLimits { connections_max: 16, ..LIMITS }));
+    let local = PeerAddress::of(IpAddr::from([127, 0, 0, 1]));
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        held.push(slots.take(local).await.expect("there is room"));
+    }
+    let _requests: Vec<_> = held[2..].iter().map(Slot::begin).collect();
+    assert!(slots.make_room(None) && must_close(&held[0]), "two are idle");
+    assert!(slots.make_room(None) && must_close(&held[2]), "one is idle");
+    assert!(!must_close(&held[1]));
+}
+
+/// A request after an export is not one.
+#[tokio::test]
+async fn a_request_after_an_export_is_like_any_other() {
+    let slots = Arc::new(Slots::new(LIMITS));
+    let local = PeerAddress::of(IpAddr::from([127, 0, 0, 1]));
+    let [first, second] = [slots.take(local).await, slots.take(local).await].map(|slot| slot.expect("there is room"));
+    let (export, connection) = (first.begin(), RequestConnection::new(&first));
+    connection.spare();
+    drop(export);
+    let _requests = [first.begin(), second.begin()];
+    assert!(slots.make_room(None));
+    assert_eq!([&first, &second].map(|slot| must_close(slot)), [true, false]);
 }
 
 #[tokio::test]
@@ -195,13 +327,10 @@ async fn an_address_has_its_share_of_the_slots() {
     for _ in 0..3 {
         held.push(slots.take(flooding).await.expect("there is room"));
     }
-    let busy: Vec<_> = held.iter().map(Slot::begin).collect();
-    assert!(slots.take(flooding).await.is_none(), "all of its own are busy");
     let mut others = vec![slots.take(other).await.expect("there is room")];
     for _ in 0..4 {
         others.push(slots.take(local).await.expect("loopback may use all remaining slots"));
     }
-    drop(busy);
     // Its fourth connection takes the slot of its first, which must close.
     let first = held.remove(0);
     let (next, ()) = tokio::join!(slots.take(flooding), async {
@@ -209,7 +338,11 @@ async fn an_address_has_its_share_of_the_slots() {
         drop(first);
     });
     assert!(next.is_some());
-    drop((held, others, next));
+    held.extend(next);
+    // If all of them are busy, the longest in progress of those closes.
+    let busy: Vec<_> = held.iter().map(Slot::begin).collect();
+    assert!(slots.make_room(Some(flooding)) && must_close(&held[0]));
+    drop((busy, held, others));
     assert_eq!(slots.free.available_permits(), 8);
 }
 

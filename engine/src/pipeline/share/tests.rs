@@ -101,6 +101,21 @@ fn lanes_that_waited_for_their_turn_wait_for_unread_replies_as_well() {
     assert!(unread <= 2_400 && waiting == 40 - unread / 300, "{unread} bytes, {waiting} lanes wait");
 }
 
+/// Lanes that wait until their caller reads other replies keep no pages, and no reserved bytes, from other lanes of its credential.
+#[test]
+fn a_lane_that_waits_for_its_caller_holds_nothing() {
+    let shares = shares(1);
+    let lanes: Vec<Outbox> = (0..3).map(|_| Outbox::new(shares[0].clone())).collect();
+    lanes[..2].iter().for_each(|lane| lane.deliver(vec![0; 510], 0));
+    let mut waiting: Vec<_> = lanes[..2].iter().map(|lane| Box::pin(lane.reserve(8 << 10, true))).collect();
+    assert!(waiting.iter_mut().all(|turn| polled(turn.as_mut()).is_pending()), "1,020 bytes are unread");
+    let served = [now(lanes[2].reserve(4 << 10, true)), now(lanes[2].reserve(4 << 10, true))];
+    assert!(served.iter().all(Option::is_some), "it has no unread replies");
+    drop(served);
+    assert!(now(lanes[0].take()).is_some() && now(lanes[0].take()).is_none());
+    assert!(polled(waiting[0].as_mut()).is_ready(), "510 bytes are unread");
+}
+
 /// The sum over all credentials is bounded; one that has almost nothing is served all the same.
 #[test]
 fn callers_that_take_nothing_do_not_lock_out_one_that_does() {

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::*;
+mod connections;
 mod history;
 mod places;
 mod sight;
