@@ -74,6 +74,8 @@ pub struct Now {
     pub record_ms: u64,
     /// The times against which request ids are checked.
     pub requests: ClockRange,
+    /// See [`Reading::elapsed_ms`]: for what is counted per minute, however the clock is set.
+    pub elapsed_ms: u64,
 }
 
 /// The behaviour of the machine's clock.
@@ -173,7 +175,8 @@ impl Timeline {
     }
 
     fn advance(&mut self, reading: Reading) -> Now {
-        let passed_ms = reading.elapsed_ms.saturating_sub(self.last.elapsed_ms);
+        let elapsed_ms = reading.elapsed_ms;
+        let passed_ms = elapsed_ms.saturating_sub(self.last.elapsed_ms);
         let expected_ms = self.last.wall_ms.saturating_add(passed_ms);
         let wall_ms = reading.wall_ms;
         self.last = reading;
@@ -201,7 +204,8 @@ impl Timeline {
             }
             self.record_ms = if self.slowed.is_some() { unmoved_ms } else { self.record_ms.saturating_add(passed_ms) };
             let latest_ms = self.unstepped_ms.max(self.record_ms);
-            return Now { record_ms: self.record_ms, requests: ClockRange { earliest_ms: self.record_ms, latest_ms } };
+            let requests = ClockRange { earliest_ms: self.record_ms, latest_ms };
+            return Now { record_ms: self.record_ms, requests, elapsed_ms };
         }
         if !was_followed {
             tracing::info!("this machine's clock is followed again");
@@ -219,7 +223,8 @@ impl Timeline {
             self.record_ms = unmoved_ms;
         }
         self.unstepped_ms = self.unstepped_ms.max(wall_ms);
-        Now { record_ms: self.record_ms, requests: ClockRange { earliest_ms: wall_ms, latest_ms: self.unstepped_ms } }
+        let requests = ClockRange { earliest_ms: wall_ms, latest_ms: self.unstepped_ms };
+        Now { record_ms: self.record_ms, requests, elapsed_ms }
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Commit {
     pub(super) batches: Vec<BatchBuilder>,
     /// The times against which request ids are checked in the batch being filled.
     pub(super) clock: ClockRange,
+    /// Milliseconds since an arbitrary moment, for what is counted per minute.
+    pub(super) elapsed_ms: u64,
     pub(super) replies: Vec<Replies>,
     /// The number of answers in them.
     pub(super) answers: usize,

@@ -14,7 +14,7 @@ use scrip_protocol::command::{
 use scrip_protocol::frame::{REFUSAL, push_bytes, push_value};
 use scrip_protocol::{Command, CredentialId, Kind, Record, Refusal, Stamp, wire};
 
-use super::clock::EngineClock;
+use super::clock::{EngineClock, Now};
 use super::commit::{Commit, Replies};
 use super::journal_thread::Committer;
 use super::pages::{Turn, Turns};
@@ -172,7 +172,9 @@ impl EngineThread {
         let mut commit = match open {
             Some(mut commit) => {
                 // It may have been opened long ago, where the journal thread waits for the disk: the ids of new requests are not ahead.
-                commit.clock.latest_ms = commit.clock.latest_ms.max(self.clock.now().requests.latest_ms);
+                let now = self.clock.now();
+                commit.clock.latest_ms = commit.clock.latest_ms.max(now.requests.latest_ms);
+                commit.elapsed_ms = now.elapsed_ms;
                 commit
             }
             None => self.open(),
@@ -193,7 +195,7 @@ impl EngineThread {
                         commit.address(&chunk.outbox);
                     } else {
                         let now = self.clock.now();
-                        commit.clock = now.requests;
+                        (commit.clock, commit.elapsed_ms) = (now.requests, now.elapsed_ms);
                         commit.batches.push(BatchBuilder::with_room(batch_time(now), self.limits.batch_bytes_max));
                     }
                 }
@@ -241,6 +243,7 @@ impl EngineThread {
         Commit {
             batches: vec![BatchBuilder::new(batch_time(now))],
             clock: now.requests,
+            elapsed_ms: now.elapsed_ms,
             replies: Vec::new(),
             answers: 0,
             seen: self.state.position(),
@@ -271,7 +274,10 @@ impl EngineThread {
                 }
             }
             Call::Busy { kind, stamp } => self.busy((now_ms, commit.clock), *kind, stamp, correlation, replies),
-            Call::Change(change) => self.change((now_ms, commit.clock), change, batch, correlation, replies),
+            Call::Change(change) => {
+                let now = Now { record_ms: now_ms, requests: commit.clock, elapsed_ms: commit.elapsed_ms };
+                self.change(now, change, batch, correlation, replies);
+            }
         }
         commit.seen = self.state.position();
     }
@@ -307,14 +313,8 @@ impl EngineThread {
 
     /// Executes a request, unless it was executed before, and replies.
     #[inline]
-    fn change(
-        &mut self,
-        (now_ms, clock): (u64, ClockRange),
-        change: &Change,
-        batch: &mut BatchBuilder,
-        correlation: u64,
-        replies: &mut Replies,
-    ) {
+    fn change(&mut self, now: Now, change: &Change, batch: &mut BatchBuilder, correlation: u64, replies: &mut Replies) {
+        let Now { record_ms: now_ms, requests: clock, elapsed_ms } = now;
         let Change { stamp, mutation, hint, network } = change;
         if self.state.credentials.is_revoked(stamp.credential) {
             // Its connections are being closed: nothing that they have sent since then is executed.
@@ -329,7 +329,7 @@ impl EngineThread {
             Admission::New => {}
         }
         if let Some((share, retry_after_ms)) = self.state.requests.share(clock.earliest_ms)
-            && self.window_budget.executed(now_ms, stamp.credential) > share
+            && self.window_budget.executed(elapsed_ms, stamp.credential) > share
         {
             return self.refuse(now_ms, change, Refusal::Busy { retry_after_ms }, correlation, &mut replies.frames);
         }
@@ -344,7 +344,7 @@ impl EngineThread {
             return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, &mut replies.frames);
         }
         if matches!(mutation, Mutation::KeepReader(_) | Mutation::ForgetReader(_))
-            && self.is_over_reader_budget(now_ms, change, correlation, &mut replies.frames)
+            && self.is_over_reader_budget(now, change, correlation, &mut replies.frames)
         {
             return;
         }
@@ -368,7 +368,7 @@ impl EngineThread {
             self.guard.failed(now_ms, asker, &[FailedCode { fingerprint, reason }]);
         }
         self.tally.executed(&record);
-        self.window_budget.count(now_ms, stamp.credential);
+        self.window_budget.count(elapsed_ms, stamp.credential);
         batch.push(&record);
         let with_reasons = matches!(record, Record::Activation(_)) || self.state.credentials.is_told_reasons(stamp.credential);
         let reply = self.state.apply(batch.time(), &record).expect("a request's record has a reply");
@@ -395,14 +395,14 @@ impl EngineThread {
 
     /// Refuses a request about a reader if its credential has used up its budget; operators have none. Returns whether it did.
     #[cold]
-    fn is_over_reader_budget(&mut self, now_ms: u64, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
+    fn is_over_reader_budget(&mut self, now: Now, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
         let is_operator = matches!(&change.mutation, Mutation::KeepReader(mutation) if mutation.anyones)
             || matches!(&change.mutation, Mutation::ForgetReader(mutation) if mutation.anyones);
         if is_operator {
             return false;
         }
-        let Err(retry_after_ms) = self.reader_budget.take(now_ms, change.stamp.credential) else { return false };
-        self.refuse(now_ms, change, Refusal::Busy { retry_after_ms }, correlation, frames);
+        let Err(retry_after_ms) = self.reader_budget.take(now.elapsed_ms, change.stamp.credential) else { return false };
+        self.refuse(now.record_ms, change, Refusal::Busy { retry_after_ms }, correlation, frames);
         true
     }
 

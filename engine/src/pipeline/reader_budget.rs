@@ -24,11 +24,12 @@ pub(super) struct ReaderBudget {
 }
 
 impl ReaderBudget {
-    /// Takes a request from a credential's budget, or returns how long to wait, in milliseconds.
-    pub(super) fn take(&mut self, now_ms: u64, credential: CredentialId) -> Result<(), u32> {
+    /// Takes a request from a credential's budget, or returns how long to wait, in milliseconds. The time is by a clock that is
+    /// never set.
+    pub(super) fn take(&mut self, elapsed_ms: u64, credential: CredentialId) -> Result<(), u32> {
         let full_ms = self.full_ms.entry(credential).or_default();
-        let next_ms = (*full_ms).max(now_ms) + COST_MS;
-        match next_ms.saturating_sub(now_ms) {
+        let next_ms = (*full_ms).max(elapsed_ms) + COST_MS;
+        match next_ms.saturating_sub(elapsed_ms) {
             used if used <= MINUTE_MS => {
                 *full_ms = next_ms;
                 Ok(())

@@ -42,12 +42,24 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A clock set by the test.
 #[derive(Clone)]
-struct Hands(Arc<AtomicU64>);
+struct Hands(Arc<AtomicU64>, Arc<AtomicU64>);
+
+impl Hands {
+    fn at(wall_ms: u64) -> Hands {
+        Hands(Arc::new(AtomicU64::new(wall_ms)), Arc::default())
+    }
+
+    /// Lets time pass. To set the clock, a test stores another time in the first field.
+    fn pass(&self, ms: u64) {
+        self.1.fetch_add(ms, Ordering::SeqCst);
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
 
 impl Clock for Hands {
     /// Time passes only when the test sets it.
     fn read(&mut self) -> Reading {
-        Reading { wall_ms: self.0.load(Ordering::SeqCst), elapsed_ms: 0 }
+        Reading { wall_ms: self.0.load(Ordering::SeqCst), elapsed_ms: self.1.load(Ordering::SeqCst) }
     }
 }
 
@@ -86,7 +98,7 @@ impl Run {
         first.push(&SettingsSet::new(Settings::default()).into());
         journal.append(vec![first]).expect("memory takes it");
         let journal = journal.with(held, fails_at);
-        let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
+        let hands = Hands::at(START_MS);
         let pipeline = Pipeline::start(kept.replay(), Box::new(journal), beginning, Box::new(hands.clone()), limits)
             .expect("memory takes what is written at the start");
         Run { pipeline, kept, hands }
@@ -95,7 +107,7 @@ impl Run {
     /// A restart on a journal, at a time.
     fn again(kept: Kept, wall_ms: u64) -> Run {
         let journal = Memory::over(kept.clone());
-        let hands = Hands(Arc::new(AtomicU64::new(wall_ms)));
+        let hands = Hands::at(wall_ms);
         let beginning = Beginning { guard: GuardLimits::OFF, ..Beginning::default() };
         let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &beginning, Box::new(hands.clone()), Limits::default());
         Run { pipeline: pipeline.expect("memory takes it"), kept, hands }
@@ -250,7 +262,7 @@ fn changed_settings_are_written_first() {
     let kept = Kept::default();
     let start = |settings: &Settings| {
         let journal = Memory::over(kept.clone());
-        let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
+        let hands = Hands::at(START_MS);
         let beginning = Beginning { settings: settings.clone(), ..Beginning::default() };
         let pipeline = Pipeline::start(kept.replay(), Box::new(journal), &beginning, Box::new(hands), Limits::default());
         pipeline.expect("memory takes it").finish().expect("memory takes it").state
@@ -266,7 +278,7 @@ fn changed_settings_are_written_first() {
     let mut batch = BatchBuilder::new(1);
     batch.push(&record);
     assert!(journal.append(vec![batch]).is_err(), "the double fails on demand");
-    let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
+    let hands = Hands::at(START_MS);
     let beginning = Beginning { settings: other, ..Beginning::default() };
     let refused = Pipeline::start(State::default(), Box::new(journal), &beginning, Box::new(hands), Limits::default());
     assert!(refused.is_err(), "an engine whose settings are not durable does not start");

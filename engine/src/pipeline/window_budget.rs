@@ -2,6 +2,8 @@
 //!
 //! An executed request stays in the idempotency window for at least a minute. While the window is nearly full of such requests, a credential
 //! that has more than an eighth of it is refused, so that the others are not. See [`Requests::share`](scrip_core::state::requests::Requests::share).
+//!
+//! The minute is one by a clock that is never set. The time of records runs at half speed after the machine's clock was set back.
 
 use std::collections::HashMap;
 
@@ -29,8 +31,8 @@ struct Executed {
 
 impl Executed {
     /// The count of the part that a time is in; it begins at 0.
-    fn part(&mut self, now_ms: u64) -> &mut u32 {
-        let part = now_ms / PART_MS;
+    fn part(&mut self, elapsed_ms: u64) -> &mut u32 {
+        let part = elapsed_ms / PART_MS;
         for passed in 1..=part.saturating_sub(self.newest).min(PARTS) {
             self.parts[((self.newest + passed) % PARTS) as usize] = 0;
         }
@@ -43,14 +45,14 @@ impl Executed {
 impl WindowBudget {
     /// A request of a credential was executed.
     #[inline]
-    pub(super) fn count(&mut self, now_ms: u64, credential: CredentialId) {
-        *self.executed.entry(credential).or_default().part(now_ms) += 1;
+    pub(super) fn count(&mut self, elapsed_ms: u64, credential: CredentialId) {
+        *self.executed.entry(credential).or_default().part(elapsed_ms) += 1;
     }
 
     /// How many requests of a credential were executed in the last minute, or in up to ten seconds more.
-    pub(super) fn executed(&mut self, now_ms: u64, credential: CredentialId) -> usize {
+    pub(super) fn executed(&mut self, elapsed_ms: u64, credential: CredentialId) -> usize {
         let Some(executed) = self.executed.get_mut(&credential) else { return 0 };
-        executed.part(now_ms);
+        executed.part(elapsed_ms);
         executed.parts.iter().map(|count| *count as usize).sum()
     }
 }

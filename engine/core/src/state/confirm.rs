@@ -6,7 +6,7 @@ use scrip_protocol::{ClientId, Position, Record, Stamp};
 use super::State;
 use super::holds::{End, Hold};
 use super::precedence::refusal_of;
-use super::redeem::{self, credited, standing};
+use super::redeem::{self, credited, standing_without};
 
 /// A hold named by a request to confirm or release it.
 #[derive(Debug, Clone, Copy)]
@@ -60,9 +60,8 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, request: &Confirm
     }
     // Until it expires, a hold is a promise, whatever happens to the campaign and its limits. After that the use must meet the
     // conditions of a redemption, except for the amount; its own use is no longer held and does not count against it.
-    if hold.expires_ms <= now_ms {
-        let standing = standing(state, now_ms, hold.at, campaign, (hold.client, hold.club), hold.amount);
-        let Some(standing) = standing else { return refused(Outcome::UnknownHold) };
+    if state.holds.expires_ms(hold) <= now_ms {
+        let Some(standing) = standing_without(state, now_ms, campaign, hold) else { return refused(Outcome::UnknownHold) };
         if let Some(why) = refusal_of(&campaign.terms, &standing) {
             return refused(Outcome::Expired(why));
         }

@@ -40,12 +40,9 @@ pub(super) fn decide(state: &State, now_ms: u64, stamp: Stamp, request: &HoldReq
 pub(super) fn apply(state: &mut State, record: &CodeHeld) {
     let at = CodeAt { campaign: record.campaign, slot: record.slot };
     let credential = record.stamp.credential;
-    let revoked_ms = state.credentials.of(credential).and_then(|credential| credential.revoked_ms);
     // The engine executes no request of a revoked credential; if a journal contains one, the hold has expired.
-    let expires_ms = revoked_ms.map_or(record.expires_ms, |_| record.expires_ms.min(state.now_ms));
+    let revoked_ms = state.credentials.of(credential).and_then(|credential| credential.revoked_ms);
+    let expires_ms = revoked_ms.map_or(record.expires_ms, |revoked_ms| record.expires_ms.min(revoked_ms));
     let hold = Hold::given(at, record.client, record.club, credential, record.amount, expires_ms);
     state.holds.give(&mut state.campaigns, state.position, hold, state.now_ms);
-    if let Some(revoked_ms) = revoked_ms {
-        state.holds.revoke(&mut state.campaigns, credential, revoked_ms, state.now_ms);
-    }
 }

@@ -12,21 +12,21 @@
 //! A credential may have an eighth of all holds open ([`HOLDS_OPEN_PER_CREDENTIAL_MAX`]). At the limit of remembered holds, the
 //! ended holds of a credential that has more than that are forgotten first.
 //!
-//! The open holds of a revoked credential expire at the time of its revocation: some with its record, some with each later
-//! record.
+//! The open holds of a revoked credential expire at the time of its revocation. Some are dropped from the count with its record,
+//! some with each later record; until then they use up limits, but no other answer takes them for open ones.
 //!
 //! The totals of a campaign are not counted on demand: counted uses are added up by the time at which they expire, and codes with
 //! all uses held by the time at which one becomes free ([`ByTime`]). A record updates this for the codes that it touched.
 //!
 //! Invariant: which expired holds are still counted changes no answer. Answers depend on the records and on the time alone.
 
+mod held;
 #[cfg(test)]
 mod shares;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{AddAssign, SubAssign};
 
 use scrip_protocol::command::{Activated, HOLD_KEPT_MS, HOLDS_MAX, HOLDS_OPEN_PER_CREDENTIAL_MAX};
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position};
@@ -36,9 +36,11 @@ use super::frozen::RevokedHolderRow;
 use super::precedence::Standing;
 use super::tables::{Campaign, Campaigns, CodeAt};
 use crate::by_time::ByTime;
+use held::{EARLIEST, HeldSum, Most, held, most_budget, most_uses};
+pub use held::{FreeFrom, HeldOfCampaign, HeldUses};
 
 /// Expired holds that a record drops from the count, and ended holds that it forgets. It adds at most one, so that both shrink.
-const SWEPT_PER_RECORD: usize = 8;
+const SWEPT_PER_RECORD: usize = EARLIEST;
 
 /// Expired holds that a record drops from the count if it takes a use.
 const DROPPED_PER_USE: usize = 64;
@@ -46,9 +48,6 @@ const DROPPED_PER_USE: usize = 64;
 /// Open holds of revoked credentials that expire with one record: some 5 ms of work, at up to 10 µs each. All holds of a
 /// credential expire with 1,221 records. The record of a revocation may expire that many of earlier ones as well.
 const REVOKED_PER_RECORD: usize = 512;
-
-/// How many of a code's earliest expiries readers outside the state get: as many as one record may drop.
-const EARLIEST: usize = SWEPT_PER_RECORD;
 
 /// A hold.
 #[derive(Debug, Clone, PartialEq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -143,112 +142,6 @@ impl Hold {
     pub(super) fn activated(&self, activation: Position, balance: Money) -> Activated {
         Activated { activation, campaign: self.at.campaign, amount: self.amount, balance }
     }
-}
-
-/// How many uses of a code are held, for readers outside the state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeldUses {
-    count: u32,
-    /// The uses of the code that its activations leave.
-    room: u32,
-    /// When one of these becomes free.
-    free_from_ms: u64,
-    /// The earliest expiries of the counted holds, ascending, padded with the latest time of the type.
-    earliest: [u64; EARLIEST],
-}
-
-impl HeldUses {
-    /// The uses held at a time: exact if that decides whether a use is free, even after changes of the cap. Otherwise it may
-    /// include expired holds that the state still counts, if there are more than a few.
-    pub fn at(&self, now_ms: u64) -> u32 {
-        let expired = self.earliest.partition_point(|expires_ms| *expires_ms <= now_ms) as u32;
-        match self.free_from_ms <= now_ms {
-            true => (self.count - expired).min(self.room.saturating_sub(1)),
-            false => self.count - expired,
-        }
-    }
-}
-
-/// Totals of a campaign's holds at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeldOfCampaign {
-    /// Held uses.
-    pub uses: u32,
-    /// The sum of their amounts, in minor units.
-    pub sum: i128,
-    /// The codes, not archived, whose activations leave uses but all of these are held.
-    pub codes_full: u32,
-}
-
-/// Sums by time for a campaign: holds by their expiry, full codes by the time at which one of their uses becomes free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct HeldSum {
-    uses: u32,
-    sum: i128,
-    codes_full: u32,
-}
-
-impl HeldSum {
-    const CODE: HeldSum = HeldSum { uses: 0, sum: 0, codes_full: 1 };
-
-    fn of(amount: Money) -> HeldSum {
-        HeldSum { uses: 1, sum: amount.0.into(), codes_full: 0 }
-    }
-}
-
-impl AddAssign for HeldSum {
-    fn add_assign(&mut self, other: HeldSum) {
-        self.uses += other.uses;
-        self.sum += other.sum;
-        self.codes_full += other.codes_full;
-    }
-}
-
-impl SubAssign for HeldSum {
-    fn sub_assign(&mut self, other: HeldSum) {
-        self.uses -= other.uses;
-        self.sum -= other.sum;
-        self.codes_full -= other.codes_full;
-    }
-}
-
-/// From when one more use fits the campaign-wide limits, if nothing but time passes: 0 for at once, the end of time for never.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FreeFrom {
-    /// The limit of activations.
-    pub uses_ms: u64,
-    /// The budget.
-    pub budget_ms: u64,
-}
-
-/// How much of each limit may be held so that one more use is free; below 0 if none is. `None` for no limit.
-struct Most {
-    code: i128,
-    client: Option<i128>,
-    uses: Option<i128>,
-    budget: Option<i128>,
-}
-
-impl Most {
-    fn of(campaign: &Campaign, slot: u32, client: ClientId, amount: Money) -> Most {
-        let code = i128::from(campaign.room(slot)) - 1;
-        let client_max = campaign.terms.activations_per_client_max;
-        let client = client_max.map(|max| i128::from(max) - i128::from(campaign.client_uses(client)) - 1);
-        Most { code, client, uses: most_uses(campaign), budget: most_budget(campaign, amount) }
-    }
-}
-
-fn most_uses(campaign: &Campaign) -> Option<i128> {
-    campaign.terms.activations_max.map(|max| i128::from(max) - i128::from(campaign.activations) - 1)
-}
-
-fn most_budget(campaign: &Campaign, amount: Money) -> Option<i128> {
-    campaign.terms.budget.map(|budget| i128::from(budget.0) - i128::from(campaign.issued.0) - i128::from(amount.0))
-}
-
-/// What is held at a time: exact if so much is held that no use is free; below that it may include expired holds.
-fn held(sum: i128, most: i128, free_from_ms: u64, now_ms: u64) -> i128 {
-    if free_from_ms <= now_ms { sum.min(most) } else { sum }
 }
 
 #[cfg(test)]
@@ -378,9 +271,8 @@ impl Holds {
     /// The holds that were neither confirmed nor released, in the same order.
     pub fn open(&self) -> impl Iterator<Item = OpenHold> {
         self.rows().filter(|(_, row)| row.end().is_none()).map(|(hold, row)| {
-            let Hold { at, client, club, credential, amount, expires_ms, .. } = *row;
-            let expires_ms = self.revoked.get(&credential).map_or(expires_ms, |revoked_ms| expires_ms.min(*revoked_ms));
-            OpenHold { hold, at, client, club, credential, amount, expires_ms }
+            let Hold { at, client, club, credential, amount, .. } = *row;
+            OpenHold { hold, at, client, club, credential, amount, expires_ms: self.expires_ms(row) }
         })
     }
 
@@ -461,7 +353,21 @@ impl Holds {
 
     /// A hold that is known at a time.
     pub(super) fn known(&self, hold: Position, now_ms: u64) -> Option<&Hold> {
-        self.rows.get(&hold).filter(|hold| now_ms < hold.forgotten_ms)
+        self.rows.get(&hold).filter(|hold| now_ms < self.forgotten_ms(hold))
+    }
+
+    /// When a hold expires: at the revocation of its credential at the latest, also if that has not been noted yet.
+    pub(super) fn expires_ms(&self, hold: &Hold) -> u64 {
+        // A credential is listed while it has counted holds. The rows of its other holds have the earlier time.
+        self.revoked.get(&hold.credential).map_or(hold.expires_ms, |revoked_ms| hold.expires_ms.min(*revoked_ms))
+    }
+
+    /// When a hold is forgotten.
+    fn forgotten_ms(&self, hold: &Hold) -> u64 {
+        match hold.status {
+            Status::Counted => self.expires_ms(hold).saturating_add(HOLD_KEPT_MS),
+            Status::Lapsed | Status::Ended(_) => hold.forgotten_ms,
+        }
     }
 
     /// Whether a credential can open no further hold at a time: it has reached its share of open holds, or all remembered holds
@@ -484,28 +390,53 @@ impl Holds {
     /// whether they are reached. Not inlined, so that a redemption in a campaign without holds does not pay for it.
     #[inline(never)]
     pub(super) fn add_to(&self, standing: &mut Standing, at: CodeAt, client: ClientId, campaign: &Campaign) {
+        self.add(standing, at, client, campaign, (0, 0));
+    }
+
+    /// The same for the confirmation of an expired hold, without the hold.
+    pub(super) fn add_others_to(&self, standing: &mut Standing, campaign: &Campaign, hold: &Hold) {
+        // A counted hold weighs until its own expiry, also if the revocation of its credential ended it earlier.
+        let own = match hold.status == Status::Counted && standing.now_ms < hold.expires_ms {
+            true => (1, hold.amount.0.into()),
+            false => (0, 0),
+        };
+        self.add(standing, hold.at, hold.client, campaign, own);
+    }
+
+    /// Adds the held uses, except for an open one of this code and client: its use and its amount.
+    #[inline]
+    fn add(
+        &self,
+        standing: &mut Standing,
+        at: CodeAt,
+        client: ClientId,
+        campaign: &Campaign,
+        (own_use, own_amount): (i128, i128),
+    ) {
+        // Of the others at most `most` may be open: of all, so much more.
         let most = Most::of(campaign, at.slot, client, standing.amount);
         let now_ms = standing.now_ms;
         if let Some(count) = self.of_code.count(at) {
-            let free_from_ms = self.of_code.at_most_from(at, count.into(), most.code, |()| 1);
-            let held = held(count.into(), most.code, free_from_ms, now_ms);
+            let free_from_ms = self.of_code.at_most_from(at, count.into(), most.code + own_use, |()| 1);
+            let held = held(count.into(), most.code + own_use, free_from_ms, now_ms) - own_use;
             standing.code_uses = standing.code_uses.saturating_add(held as u32);
         }
         let of_client = (at.campaign, client);
         if let Some(most) = most.client
             && let Some(count) = self.of_client.count(of_client)
         {
-            let free_from_ms = self.of_client.at_most_from(of_client, count.into(), most, |()| 1);
-            standing.client_uses = standing.client_uses.saturating_add(held(count.into(), most, free_from_ms, now_ms) as u32);
+            let free_from_ms = self.of_client.at_most_from(of_client, count.into(), most + own_use, |()| 1);
+            let held = held(count.into(), most + own_use, free_from_ms, now_ms) - own_use;
+            standing.client_uses = standing.client_uses.saturating_add(held as u32);
         }
         if let Some(most) = most.uses {
-            let free_from_ms = self.uses_free_from(at.campaign, campaign, most);
-            let held = held(campaign.held.into(), most, free_from_ms, now_ms);
+            let free_from_ms = self.uses_free_from(at.campaign, campaign, most + own_use);
+            let held = held(campaign.held.into(), most + own_use, free_from_ms, now_ms) - own_use;
             standing.campaign_uses = standing.campaign_uses.saturating_add(held as u64);
         }
         if let Some(most) = most.budget {
-            let free_from_ms = self.budget_free_from(at.campaign, campaign, most);
-            let held = held(campaign.held_sum, most, free_from_ms, now_ms);
+            let free_from_ms = self.budget_free_from(at.campaign, campaign, most + own_amount);
+            let held = held(campaign.held_sum, most + own_amount, free_from_ms, now_ms) - own_amount;
             // A sum that does not fit an amount exceeds any budget, with the bonus added to it.
             let committed = i64::try_from(i128::from(standing.committed.0) + held).unwrap_or(i64::MAX);
             standing.committed = Money(committed);
@@ -587,10 +518,9 @@ impl Holds {
             }
         }
         for _ in 0..REVOKED_PER_RECORD {
-            let revoked = self.revoked.first_key_value().map(|(of, at_ms)| (*of, *at_ms));
-            let Some((credential, revoked_ms)) = revoked else { break };
+            let Some(credential) = self.revoked.keys().next().copied() else { break };
             let Some((_, hold)) = self.of_credential.first(credential) else { break };
-            self.expire(campaigns, hold, revoked_ms, now_ms);
+            self.lapse(campaigns, hold);
         }
         for _ in 0..SWEPT_PER_RECORD {
             match self.ended.first() {
@@ -607,18 +537,6 @@ impl Holds {
             self.revoked.insert(credential, revoked_ms);
             self.sweep(campaigns, now_ms);
         }
-    }
-
-    /// Expires a hold of a revoked credential; if its time was not over, the revocation ended it.
-    fn expire(&mut self, campaigns: &mut Campaigns, position: Position, revoked_ms: u64, now_ms: u64) {
-        self.uncount(campaigns, position);
-        let hold = self.rows.get_mut(&position).expect("a hold that was counted has a row");
-        if now_ms < hold.expires_ms {
-            hold.expires_ms = revoked_ms;
-            hold.forgotten_ms = revoked_ms.saturating_add(HOLD_KEPT_MS);
-        }
-        let (credential, forgotten_ms) = (hold.credential, hold.forgotten_ms);
-        self.remember_ended(credential, forgotten_ms, position);
     }
 
     /// Before a client takes a use of a code: if only expired holds prevent it, drops some of them from the count.
@@ -724,7 +642,7 @@ impl Holds {
         self.set_next();
     }
 
-    /// Stops counting an expired hold.
+    /// Stops counting a hold that has expired, or whose credential is revoked.
     fn lapse(&mut self, campaigns: &mut Campaigns, position: Position) {
         self.uncount(campaigns, position);
         let hold = self.rows.get(&position).expect("a hold that was counted has a row");
@@ -734,10 +652,13 @@ impl Holds {
 
     /// Removes a hold from the count. The caller adds it to the ended holds.
     fn uncount(&mut self, campaigns: &mut Campaigns, position: Position) {
-        let hold = self.rows.get_mut(&position).expect("what counts has a row");
-        hold.status = Status::Lapsed;
+        let hold = self.rows.get(&position).expect("what counts has a row");
         let (at, client, amount) = (hold.at, (hold.at.campaign, hold.client), hold.amount);
         let (credential, expires_ms) = (hold.credential, hold.expires_ms);
+        // Before the credential leaves the list of revoked ones.
+        let (expired_ms, forgotten_ms) = (self.expires_ms(hold), self.forgotten_ms(hold));
+        let hold = self.rows.get_mut(&position).expect("it existed above");
+        (hold.status, hold.expires_ms, hold.forgotten_ms) = (Status::Lapsed, expired_ms, forgotten_ms);
         self.of_code.remove(at, expires_ms, position);
         self.of_client.remove(client, expires_ms, position);
         self.of_campaign.remove(at.campaign, expires_ms, position);

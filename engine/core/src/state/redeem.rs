@@ -4,6 +4,7 @@ use scrip_protocol::codes::InvalidCode;
 use scrip_protocol::command::{Activation, RedeemOutcome, RedemptionRefused};
 use scrip_protocol::{ClientId, ClubId, Money, Position, Record, Stamp};
 
+use super::holds::Hold;
 use super::precedence::{Standing, refusal_of};
 use super::{Campaign, CodeAt, Lookup, NormalisedCode, State};
 
@@ -80,7 +81,27 @@ pub(super) fn standing(
     (client, club): (ClientId, ClubId),
     amount: Money,
 ) -> Option<Standing> {
-    let mut standing = Standing {
+    let mut standing = taken(now_ms, at, campaign, (client, club), amount)?;
+    // The usual case: a campaign without holds needs no lookup.
+    if campaign.held > 0 {
+        state.holds.add_to(&mut standing, at, client, campaign);
+    }
+    Some(standing)
+}
+
+/// The status of an expired hold's code for its confirmation: without the hold itself, which no longer counts.
+pub(super) fn standing_without(state: &State, now_ms: u64, campaign: &Campaign, hold: &Hold) -> Option<Standing> {
+    let mut standing = taken(now_ms, hold.at, campaign, (hold.client, hold.club), hold.amount)?;
+    if campaign.held > 0 {
+        state.holds.add_others_to(&mut standing, campaign, hold);
+    }
+    Some(standing)
+}
+
+/// The status of a code by its activations alone.
+#[inline]
+fn taken(now_ms: u64, at: CodeAt, campaign: &Campaign, (client, club): (ClientId, ClubId), amount: Money) -> Option<Standing> {
+    Some(Standing {
         code_archived: campaign.is_code_archived(at.slot),
         campaign_archived: campaign.is_archived(),
         now_ms,
@@ -90,12 +111,7 @@ pub(super) fn standing(
         campaign_uses: campaign.activations,
         committed: campaign.issued,
         amount,
-    };
-    // The usual case: a campaign without holds needs no lookup.
-    if campaign.held > 0 {
-        state.holds.add_to(&mut standing, at, client, campaign);
-    }
-    Some(standing)
+    })
 }
 
 /// A client's balance after a bonus of a campaign; `None` if the balance or the campaign's sum would overflow.

@@ -7,7 +7,7 @@ use scrip_protocol::command::{
     Check, CheckOutcome, Confirm, ConfirmOutcome, Grant, Hold, HoldOutcome, Redeem, RedeemOutcome, RegisterClub,
     RevokeCredential, RevokeCredentialOutcome, Secret,
 };
-use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, Role, Settings, Stamp};
+use scrip_protocol::{ClientId, ClientNetwork, ClubId, CredentialId, Kind, Position, Refusal, RequestId, Role, Settings, Stamp};
 
 use super::{Lane, Mutation, Reply, Run, START_MS, campaign, club, normalise, stamp};
 use crate::pipeline::{Attempt, Beginning, Call, Change, Limits, RETRY_AFTER_MS, Request};
@@ -252,4 +252,36 @@ fn a_credential_that_fills_the_window_leaves_room_for_the_others() {
     run.hands.0.store(START_MS + 60_000, Ordering::SeqCst);
     assert_eq!(redeemed(TILL, 70), unknown);
     run.finish();
+}
+
+/// What a credential has executed counts against its share for a minute, also while the time of records runs at half speed.
+#[test]
+fn a_share_of_the_window_is_that_of_a_minute_after_the_clock_was_set_back() {
+    /// After half of the time that passes, whole minutes: as a batch records it.
+    const BACK_MS: u64 = 3_600_000 + PASSED_MS / 2;
+    const PASSED_MS: u64 = 75_000;
+    let credentials = [TILL, SHOP].map(|id| (id, grant(Role::Gateway, id.0 as u8, true))).to_vec();
+    let settings = Settings { requests_max: 80, request_window_ms: 60_000, ..Settings::default() };
+    let beginning = Beginning { settings, credentials, guard: GuardLimits::OFF };
+    let run = Run::begin(&beginning, Limits::default(), None, None);
+    let lane = Lane::default();
+    run.hands.0.store(START_MS - BACK_MS, Ordering::SeqCst);
+    let redeemed = |credential, number: u64| {
+        let mut random = [0; 10];
+        random[2..].copy_from_slice(&number.to_be_bytes());
+        let request = RequestId::from_parts(run.hands.0.load(Ordering::SeqCst), random);
+        let stamp = Stamp { request, body: number, credential };
+        let call = Call::Change(Change::new(stamp, Mutation::Redeem(redemption(1, "A"))));
+        ask(&run, &lane, Request { correlation: number, call }).read::<Redeem>()
+    };
+    let unknown = Ok(RedeemOutcome::UnknownClub);
+    assert!((0..20).all(|number| redeemed(TILL, number) == unknown));
+    run.hands.pass(PASSED_MS);
+    // The others fill seven eighths of the window. What was executed before is forgotten.
+    assert!((100..170).all(|number| redeemed(SHOP, number) == unknown));
+    assert!(matches!(redeemed(SHOP, 170), Err(Refusal::Busy { .. })));
+    assert_eq!(redeemed(TILL, 20), unknown);
+    let state = run.finish();
+    assert_eq!(state.now_ms(), START_MS + PASSED_MS / 2, "the time of records ran at half speed");
+    assert_eq!(state.requests.len(), 71);
 }

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use scrip_protocol::Record;
@@ -28,7 +27,7 @@ fn start(disk: &Double, segment_bytes: u64) -> Pipeline {
     };
     let (shared, dir, none) = (Arc::new(disk.clone()), Path::new("/data/journal"), ChainEnd::default());
     let journal = Segments::open(shared, dir, segment_bytes, none, &mut apply, &mut |_| {}).expect("the journal is whole");
-    let hands = Hands(Arc::new(AtomicU64::new(START_MS)));
+    let hands = Hands::at(START_MS);
     Pipeline::start(state, Box::new(journal), &Beginning::default(), Box::new(hands), Limits::default()).expect("there is room")
 }
 

@@ -1,11 +1,12 @@
 //! A reader that registers while segments are dropped: retention knows it, or it is refused.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use scrip_protocol::command::{ForgetReader, ForgetReaderOutcome, KeepReader, KeepReaderOutcome};
 use scrip_protocol::{Position, Refusal};
 
-use super::{Lane, Reply, Request, Run, change, club};
+use super::{Lane, Reply, Request, Run, START_MS, change, club};
 use crate::keeper::RegistryError;
 use crate::pipeline::Limits;
 use scrip_core::state::{ForgetReaderRequest, KeepReaderRequest, Mutation};
@@ -124,4 +125,19 @@ fn a_reader_s_requests_leave_a_bounded_number_of_records() {
     assert_eq!(outcome(&others[0]), KeepReaderOutcome::Kept { position: Position(1) });
     assert!(matches!(outcome(&others[1]), KeepReaderOutcome::BeyondEnd { .. }));
     assert_eq!(run.finish().requests.len(), 61);
+}
+
+/// The budget for changes to readers is one a second by a clock that is never set: the time of records may run at half speed.
+#[test]
+fn a_reader_s_budget_is_one_a_second_after_the_clock_was_set_back() {
+    let (run, lane) = (Run::new(Limits::default()), Lane::default());
+    run.hands.0.store(START_MS - 3_600_000, Ordering::SeqCst);
+    let is_decided = |reply: &&Reply| reply.read::<KeepReader>().is_ok();
+    for (seconds, expected) in [(0, 60), (10, 10)] {
+        run.hands.pass(seconds * 1_000);
+        let first = 1_000 * (seconds + 1);
+        run.offer(&lane, (first..first + 100).map(|request| registration(request, 1)).collect());
+        assert_eq!(lane.replies(100).iter().filter(is_decided).count(), expected, "after {seconds} s");
+    }
+    assert_eq!(run.finish().now_ms(), START_MS + 5_000, "the time of records ran at half speed");
 }

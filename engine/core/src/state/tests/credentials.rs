@@ -3,14 +3,15 @@
 use scrip_protocol::codes::RecordedForm;
 use scrip_protocol::command::{
     AddCredential, AddCredentialOutcome as Added, CLUBS_PER_CREDENTIAL_MAX, CredentialAdded, CredentialRevoked, Grant,
-    ListCredentials, RegisterClub, RevokeCredential, RevokeCredentialOutcome as Revoked, Secret,
+    HOLD_KEPT_MS, ListCredentials, RegisterClub, RevokeCredential, RevokeCredentialOutcome as Revoked, Secret,
 };
 use scrip_protocol::record::{SettingsApplied, SettingsSet};
 use scrip_protocol::{CampaignId, ClubId, CredentialId, Kind, Record, RequestId, Role, Settings, Stamp, wire};
 
 use super::{Answer, Bench, START_MS, stamp};
+use crate::index::Index;
 use crate::state::requests::Remembered;
-use crate::state::{Mutation, State};
+use crate::state::{Mutation, NamedHold, State};
 
 /// Two clubs, and the credentials of an operator and of a gateway, numbered 5 and 1 as a file may number them.
 struct Organisation {
@@ -201,6 +202,92 @@ fn a_snapshot_carries_the_holds_of_a_revoked_credential_that_have_yet_to_expire(
     }
     assert_eq!(state.holds.revoked_rows().count(), 0);
     assert_eq!(state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held), Some(0));
+}
+
+/// Z1: after a revocation no hold of the credential is a promise, whether or not it is counted still. Its use must meet the
+/// conditions of a redemption, against which the hold itself does not count.
+#[test]
+fn a_hold_of_a_revoked_credential_is_confirmed_as_an_expired_one_while_it_is_still_counted() {
+    use scrip_protocol::command::{ConfirmOutcome as Outcome, RedeemOutcome};
+    let limits = [
+        ("", None),
+        ("off", Some(RedeemOutcome::CampaignInactive)),
+        ("cap=88", None),
+        ("cap=87", Some(RedeemOutcome::CodeExhausted)),
+        ("uses=88", None),
+        ("uses=87", Some(RedeemOutcome::CampaignExhausted)),
+        ("per-client=88", None),
+        ("per-client=87", Some(RedeemOutcome::ClientExhausted)),
+        ("budget=440.00", None),
+        ("budget=435.00", Some(RedeemOutcome::BudgetExhausted)),
+    ];
+    for (limit, expected) in limits {
+        let update = if limit == "off" { "switch 1 off".to_owned() } else { format!("update 1 {limit}") };
+        let script = "
+            club Arena
+            credential operator Boss
+            credential gateway Shop
+            campaign amount=5.00 codes=A
+        ";
+        let script = format!("{script}{}{update}", "hold code=A client=7 club=1 by=2\n".repeat(600));
+        let mut state = State::default();
+        super::recorded(&script).iter().for_each(|(time_ms, record)| {
+            state.apply(*time_ms, record);
+        });
+        let now_ms = state.now_ms();
+        revoke(&mut state, now_ms);
+        let last = state.holds.open().last().expect("one is open").hold;
+        let held = |state: &State| state.campaigns.of(CampaignId(1)).map(|campaign| campaign.held);
+        assert_eq!(held(&state), Some(88), "some have yet to be dropped, the last one too");
+        let stamp = Stamp { request: RequestId(2), body: 0, credential: CredentialId(1) };
+        let confirm = Mutation::Confirm(NamedHold { hold: last, anyones: true }.into());
+        let record = state.decide(now_ms, stamp, &confirm, &Index::of(&state));
+        match expected {
+            Some(why) => {
+                let Record::ConfirmationRefused(refused) = &record else { panic!("{limit}: {record:?}") };
+                assert_eq!(refused.outcome, Outcome::Expired(why), "{limit}");
+            }
+            None => assert!(matches!(record, Record::HoldConfirmed(_)), "{limit}: {record:?}"),
+        }
+        let mut reopened = super::through_a_file(&state);
+        [&mut state, &mut reopened].into_iter().for_each(|state| {
+            state.apply(now_ms, &record);
+        });
+        assert!(reopened == state, "{limit}");
+        assert_eq!(held(&state), Some(0), "{limit}");
+    }
+}
+
+/// A hold of a revoked credential expires at the revocation and is forgotten a day later, however late the state drops it.
+#[test]
+fn a_revocation_ends_holds_at_its_own_time_however_late_they_are_dropped() {
+    let script = "
+        club Arena
+        credential operator Boss
+        credential gateway Shop
+        campaign amount=5.00 codes=A
+    ";
+    let script = format!("{script}{}", "hold code=A client=7 club=1 by=2 ttl=60000\n".repeat(600));
+    for later_ms in [1, 59_999, 60_000, HOLD_KEPT_MS - 1, HOLD_KEPT_MS] {
+        let mut state = State::default();
+        super::recorded(&script).iter().for_each(|(time_ms, record)| {
+            state.apply(*time_ms, record);
+        });
+        let revoked_ms = state.now_ms();
+        revoke(&mut state, revoked_ms);
+        let last = state.holds.open().last().expect("one is open").hold;
+        let released = |state: &State| {
+            let stamp = Stamp { request: RequestId(2), body: 0, credential: CredentialId(1) };
+            let release = Mutation::Release(NamedHold { hold: last, anyones: true });
+            matches!(state.decide(revoked_ms + later_ms, stamp, &release, &Index::of(state)), Record::HoldReleased(_))
+        };
+        assert_eq!(released(&state), later_ms < HOLD_KEPT_MS, "before it is dropped, {later_ms} ms later");
+        let set = SettingsSet { settings: Settings::default(), codes: RecordedForm::of(state.code_form()) }.into();
+        state.apply(revoked_ms + later_ms, &set);
+        assert_eq!(state.holds.revoked_rows().count(), 0);
+        assert!(state.holds.open().all(|hold| hold.expires_ms == revoked_ms), "dropped {later_ms} ms later");
+        assert_eq!(released(&state), later_ms < HOLD_KEPT_MS, "after it was dropped, {later_ms} ms later");
+    }
 }
 
 /// A revocation in a journal of the first version left the credential's holds open, and its replay still does.

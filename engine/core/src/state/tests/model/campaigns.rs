@@ -319,21 +319,22 @@ impl Model {
         if self.credentials.iter().any(|(other, _)| other.secret == grant.secret) {
             return AddCredentialOutcome::SecretTaken;
         }
-        self.credentials.push((grant, false));
+        self.credentials.push((grant, None));
         AddCredentialOutcome::Added(CredentialId(self.credentials.len() as u32))
     }
 
     pub(super) fn revoke(&mut self, credential: u32) -> RevokeCredentialOutcome {
         let at = (credential as usize).wrapping_sub(1);
         let Some((grant, revoked)) = self.credentials.get(at) else { return RevokeCredentialOutcome::UnknownCredential };
-        if *revoked {
+        if revoked.is_some() {
             return RevokeCredentialOutcome::AlreadyRevoked;
         }
-        let operators = self.credentials.iter().filter(|(grant, revoked)| grant.role == Role::Operator && !revoked).count();
+        let operators =
+            self.credentials.iter().filter(|(grant, revoked)| grant.role == Role::Operator && revoked.is_none()).count();
         if grant.role == Role::Operator && operators == 1 {
             return RevokeCredentialOutcome::LastOperator;
         }
-        self.credentials[at].1 = true;
+        self.credentials[at].1 = Some(self.now_ms);
         for hold in self.holds.iter_mut().filter(|hold| hold.by == credential && hold.end.is_none()) {
             hold.expires_ms = hold.expires_ms.min(self.now_ms);
         }

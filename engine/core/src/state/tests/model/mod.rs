@@ -62,7 +62,7 @@ struct Model {
     holds: Vec<ModelHold>,
     activations: Vec<ModelActivation>,
     /// With whether each is revoked.
-    credentials: Vec<(Grant, bool)>,
+    credentials: Vec<(Grant, Option<u64>)>,
     readers: Vec<scrip_protocol::command::Reader>,
 }
 
@@ -275,9 +275,8 @@ impl Model {
             Err(refusal) => return HoldOutcome::Refused(refusal),
         };
         let (hold, expires_ms) = (Position(self.position), self.now_ms + ttl_ms);
-        let is_revoked =
-            (by as usize).checked_sub(1).and_then(|at| self.credentials.get(at)).is_some_and(|(_, revoked)| *revoked);
-        let until_ms = if is_revoked { self.now_ms } else { expires_ms };
+        let revoked_ms = (by as usize).checked_sub(1).and_then(|at| self.credentials.get(at)?.1);
+        let until_ms = revoked_ms.map_or(expires_ms, |revoked_ms| expires_ms.min(revoked_ms));
         self.holds.push(ModelHold { hold, by, client, club, at, amount, expires_ms: until_ms, end: None });
         HoldOutcome::Held(Held { hold, campaign: CampaignId(at.0 as u32 + 1), amount, expires_ms })
     }
@@ -367,7 +366,7 @@ impl Model {
             self.compare_campaign(&card, bench, &activations_of);
         }
         let credentials = state.credentials.after(CredentialId(0));
-        let credentials: Vec<_> = credentials.map(|(_, of)| (of.grant.clone(), of.revoked_ms.is_some())).collect();
+        let credentials: Vec<_> = credentials.map(|(_, of)| (of.grant.clone(), of.revoked_ms)).collect();
         assert_eq!(credentials, self.credentials);
     }
 
