@@ -8,7 +8,7 @@
 //! The two have a connection and a task each: a consumer that is slow, or has lost its tail, must still know how far behind it is.
 //! A program that reads the journal once, to its end, needs [`Tailing`] alone.
 
-mod watch;
+mod engine_watch;
 
 use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
@@ -17,7 +17,7 @@ use scrip_protocol::frame::Malformed;
 use scrip_protocol::refusal::Refusal;
 use tokio::time::Instant;
 
-pub use watch::EngineWatch;
+pub use engine_watch::EngineWatch;
 
 use super::backoff::Backoff;
 use super::dial::Dial;

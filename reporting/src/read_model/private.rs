@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use scrip_protocol::private;
 
-use super::error::ReadModelError;
+use super::unusable::ReadModelError;
 
 /// Makes a database that only its owner may use, or closes one that is there to others. What stands beside it SQLite makes with its mode.
 pub(crate) fn make_private(path: &Path) -> Result<(), ReadModelError> {

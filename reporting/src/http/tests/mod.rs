@@ -17,9 +17,9 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::*;
-mod history;
+mod coverage;
 mod places;
-mod sight;
+mod seen_by_role;
 
 use crate::read_model::Readers;
 use crate::sample::{self, REQUEST};

@@ -3,10 +3,10 @@
 //! [`Writing::record`] dispatches by group of records. A record's rows depend on the records before it alone, never on where a
 //! transaction begins or ends.
 
-mod activations;
 mod code_changes;
 mod ledger;
-mod refusals;
+mod redemptions;
+mod refusal_reasons;
 mod staff;
 mod writing;
 

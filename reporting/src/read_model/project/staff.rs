@@ -8,7 +8,7 @@ use scrip_protocol::{CampaignId, Record, Settings};
 use serde_json::Value;
 
 use super::writing::{At, Writing};
-use crate::read_model::rows::{json, number, request_bytes};
+use crate::read_model::values::{json, number, request_bytes};
 
 impl Writing<'_> {
     pub(super) fn settings(&self, at: At, changed: SettingsRecord<'_>) -> rusqlite::Result<()> {

@@ -10,7 +10,7 @@ use scrip_protocol::command::Secret;
 use scrip_protocol::record::{CampaignRecord, RecordGroup};
 use scrip_protocol::{CampaignId, CredentialId, Record, RuleId};
 
-use super::table::{Row, Table, json, number, optional, request, text};
+use super::expected::{Row, Table, json, number, optional, request, text};
 use crate::support::recount::Past;
 
 pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {

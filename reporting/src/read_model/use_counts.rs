@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::rows::number;
+use super::values::number;
 
 /// How many codes are kept at most, each with 8 bytes: 128 MiB.
 const CODES_MAX: usize = 16 << 20;
