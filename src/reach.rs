@@ -12,7 +12,7 @@ use scrip_engine::folder::Folder;
 use scrip_protocol::{Refusal, RequestId, private};
 use serde::Serialize;
 
-use crate::exit::{InputError, NoToken, Unknown, words_of};
+use crate::exit::{Exit, InputError, NoToken, Unknown, words_of};
 use crate::print;
 
 /// Groups the connection options in every command's help, apart from the command's own options.
@@ -116,6 +116,22 @@ impl Reach {
             true => print::json(&serde_json::json!({ "request": request, "outcome": outcome })),
             false => print::line(outcome),
         }
+    }
+
+    /// Sends a request that changes something, prints its outcome, and returns the exit code. `is_done` tells an outcome that
+    /// carried the request out from a refusal.
+    ///
+    /// # Errors
+    /// As [`Reach::without_outcome`].
+    pub(crate) async fn carry_out<T: Serialize + Display, E: Into<anyhow::Error>>(
+        &self,
+        request_args: &RequestArgs,
+        call: impl AsyncFnOnce(&Client, RequestId) -> Result<T, E>,
+        is_done: impl FnOnce(&T) -> bool,
+    ) -> anyhow::Result<Exit> {
+        let (request, outcome) = self.change(request_args, call).await?;
+        self.answer(request, &outcome);
+        Ok(if is_done(&outcome) { Exit::Done } else { Exit::Refused })
     }
 
     /// Sends a request that changes something. Returns its id with the outcome. If the outcome cannot be printed, standard

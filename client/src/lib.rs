@@ -23,6 +23,7 @@ mod dial;
 mod driver;
 mod follower;
 mod ledger;
+mod listing;
 mod operators;
 mod parts;
 mod rules;

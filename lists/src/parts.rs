@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use scrip_protocol::command::{CodeTexts, LINES_MAX, LineVerdict, SkippedLine};
 
-use super::{Line, ListError};
+use super::Line;
 
 /// The most bytes of text in a part. A request has 4 MiB, of which line ends and a campaign's terms take less than one.
 const BYTES_MAX: usize = 3 << 20;
@@ -62,7 +62,7 @@ pub struct Parts<I> {
     number: u64,
 }
 
-impl<I: Iterator<Item = Result<Line, ListError>>> Parts<I> {
+impl<I: Iterator<Item = Result<Line, E>>, E> Parts<I> {
     /// The parts of these lines.
     pub fn of(lines: I) -> Parts<I> {
         Parts { lines, ahead: None, number: 0 }
@@ -73,7 +73,7 @@ impl<I: Iterator<Item = Result<Line, ListError>>> Parts<I> {
         self.ahead.is_none()
     }
 
-    fn read(&mut self) -> Result<Option<Part>, ListError> {
+    fn read(&mut self) -> Result<Option<Part>, E> {
         let Some(first) = self.take()? else {
             let empty = Part { number: 0, first_line: 1, lines: CodeTexts::default() };
             let is_first = self.number == 0;
@@ -99,7 +99,7 @@ impl<I: Iterator<Item = Result<Line, ListError>>> Parts<I> {
         Ok(Some(part))
     }
 
-    fn take(&mut self) -> Result<Option<Line>, ListError> {
+    fn take(&mut self) -> Result<Option<Line>, E> {
         match self.ahead.take() {
             Some(line) => Ok(Some(line)),
             None => self.lines.next().transpose(),
@@ -107,8 +107,8 @@ impl<I: Iterator<Item = Result<Line, ListError>>> Parts<I> {
     }
 }
 
-impl<I: Iterator<Item = Result<Line, ListError>>> Iterator for Parts<I> {
-    type Item = Result<Part, ListError>;
+impl<I: Iterator<Item = Result<Line, E>>, E> Iterator for Parts<I> {
+    type Item = Result<Part, E>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
@@ -117,10 +117,12 @@ impl<I: Iterator<Item = Result<Line, ListError>>> Iterator for Parts<I> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     fn parts(lines: impl IntoIterator<Item = (u32, String)>) -> Vec<Part> {
-        let mut parts = Parts::of(lines.into_iter().map(|(number, text)| Ok(Line { number, text })));
+        let mut parts = Parts::of(lines.into_iter().map(|(number, text)| Ok::<_, Infallible>(Line { number, text })));
         let all = parts.by_ref().collect::<Result<_, _>>().expect("these lines are valid");
         assert!(parts.is_at_end());
         all

@@ -258,6 +258,7 @@ pub fn entries(record: &Record) -> Vec<Entry<'_>> {
         | RecordGroup::Settings(_)
         | RecordGroup::Refusal(_)
         | RecordGroup::Directory(_)
+        | RecordGroup::Client(_)
         | RecordGroup::Campaign(_)
         | RecordGroup::Credential(_)
         | RecordGroup::Rule(_)

@@ -200,6 +200,22 @@ macro_rules! records {
             }
         }
 
+        /// The groups of records.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum RecordTopic {
+            $($(#[doc = $about])* $group,)*
+        }
+
+        impl RecordTopic {
+            /// What a kind of record is about, by its word.
+            pub fn of_word(word: &str) -> Option<RecordTopic> {
+                match word {
+                    $($($word => Some(RecordTopic::$group),)*)*
+                    _ => None,
+                }
+            }
+        }
+
         /// A record by its group.
         #[derive(Debug, Clone, Copy, PartialEq)]
         pub enum RecordGroup<'a> {
@@ -259,10 +275,13 @@ records! {
         16 HoldReleased        "hold-released"        [stamp];
         17 ActivationRefunded  "activation-refunded"  [stamp];
     }
-    /// Clubs, groups and clients.
+    /// Clubs and groups.
     Directory(DirectoryRecord) {
         20 ClubRegistered      "club-registered"      [stamp];
         21 GroupRegistered     "group-registered"     [stamp];
+    }
+    /// Clients.
+    Client(ClientRecord) {
         30 ClientRegistered    "client-registered"    [stamp];
     }
     /// Campaigns and their codes.

@@ -9,7 +9,7 @@ use scrip_protocol::{CampaignId, ClientId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::figures::activations::Before;
+use crate::figures::activation_list::Before;
 use crate::figures::{Page, page_within};
 use crate::read_model::{AsOf, View, code_form};
 use crate::shown::{self, At, Client, Json, Request};

@@ -11,7 +11,7 @@ use scrip_web::listener::{self, ListenerLimits};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::attempts::following::follow_attempts;
+use crate::attempts::receive::follow_attempts;
 use crate::attempts::{Attempts, AttemptsError, AttemptsOf, AttemptsPage, KeptAttempt};
 use crate::follow::{FollowError, follow};
 use crate::http::{self, Api};

@@ -4,7 +4,10 @@
 //! credential without reasons (`scrip token add --no-reasons`) sees every refused code alike, as the engine answers it: no
 //! campaign, no condition, one reason.
 
-use scrip_protocol::command::{ConfirmOutcome, HoldOutcome, RedeemOutcome};
+use scrip_protocol::command::{
+    CommandTopic, ConfirmOutcome, ConfirmationRefused, HoldOutcome, HoldRefused, RedeemOutcome, RedemptionRefused,
+};
+use scrip_protocol::record::{OneRecord as _, RecordTopic};
 use scrip_protocol::{Kind, Role};
 use scrip_web::caller::Caller;
 use serde_json::Value;
@@ -55,73 +58,25 @@ impl Subject {
     /// The subject of a kind of record, by its word; none for an unknown kind, and for a refused command, whose subject follows
     /// from the command.
     pub fn of_record(word: &str) -> Option<Subject> {
-        Some(match word {
-            "activation" | "code-held" | "hold-confirmed" | "hold-released" | "activation-refunded" => Subject::Uses,
-            "redemption-refused" | "hold-refused" | "confirmation-refused" => Subject::CodeAttempts,
-            "client-registered" | "topped-up" | "top-up-refunded" | "bonus-changed" | "spent" => Subject::Clients,
-            "campaign-created" | "codes-added" | "campaign-switched" | "campaign-updated" | "campaign-archived"
-            | "campaign-restored" | "codes-generated" | "codes-archived" | "codes-restored" | "club-registered"
-            | "group-registered" | "rule-saved" | "rule-switched" | "rule-archived" | "rule-restored" => Subject::Campaigns,
-            "settings-applied" | "settings-set" | "credential-added" | "credential-revoked" | "reader-kept"
-            | "reader-registered" | "reader-forgotten" => Subject::Access,
-            _ => return None,
-        })
+        match RecordTopic::of_word(word)? {
+            RecordTopic::Redemption => Some(Subject::Uses),
+            RecordTopic::Refusal => {
+                let of_codes = [RedemptionRefused::WORD, HoldRefused::WORD, ConfirmationRefused::WORD];
+                of_codes.contains(&word).then_some(Subject::CodeAttempts)
+            }
+            RecordTopic::Client | RecordTopic::Account => Some(Subject::Clients),
+            RecordTopic::Directory | RecordTopic::Campaign | RecordTopic::Rule => Some(Subject::Campaigns),
+            RecordTopic::Settings | RecordTopic::Credential | RecordTopic::Reader => Some(Subject::Access),
+        }
     }
 
     /// The subject of refused attempts at a command, by the word of the command.
     pub fn of_command(word: &str) -> Option<Subject> {
-        let kind = Kind::ALL.iter().find(|kind| kind.word() == word)?;
-        Some(match kind {
-            Kind::Redeem | Kind::Check | Kind::Hold | Kind::Confirm | Kind::Release | Kind::Refund => Subject::CodeAttempts,
-            Kind::RegisterClient
-            | Kind::ShowClient
-            | Kind::TopUp
-            | Kind::RefundTopUp
-            | Kind::CreditBonus
-            | Kind::WriteOffBonus
-            | Kind::PayBonus
-            | Kind::RefundBonus
-            | Kind::RecordSession
-            | Kind::RecordPurchase => Subject::Clients,
-            Kind::RegisterClub
-            | Kind::ListClubs
-            | Kind::RegisterGroup
-            | Kind::ListGroups
-            | Kind::CreateCampaign
-            | Kind::AddCodes
-            | Kind::SwitchCampaign
-            | Kind::ListCampaigns
-            | Kind::ShowCampaign
-            | Kind::UpdateCampaign
-            | Kind::ArchiveCampaign
-            | Kind::RestoreCampaign
-            | Kind::TryCodes
-            | Kind::GenerateCodes
-            | Kind::ArchiveCodes
-            | Kind::RestoreCodes
-            | Kind::ListCodes
-            | Kind::CheckFree
-            | Kind::CreateRule
-            | Kind::UpdateRule
-            | Kind::SwitchRule
-            | Kind::ArchiveRule
-            | Kind::RestoreRule
-            | Kind::ListRules
-            | Kind::ShowRule
-            | Kind::LintRule
-            | Kind::RehearseRule => Subject::Campaigns,
-            Kind::Tail
-            | Kind::ShowStatus
-            | Kind::WatchAttempts
-            | Kind::AddCredential
-            | Kind::RevokeCredential
-            | Kind::ListCredentials
-            | Kind::TakeSnapshot
-            | Kind::ListLockouts
-            | Kind::LiftLockouts
-            | Kind::KeepReader
-            | Kind::ForgetReader
-            | Kind::ListReaders => Subject::Access,
+        Some(match Kind::from_word(word)?.topic() {
+            CommandTopic::Redemptions => Subject::CodeAttempts,
+            CommandTopic::Clients | CommandTopic::Accounts => Subject::Clients,
+            CommandTopic::Directory | CommandTopic::Campaigns | CommandTopic::Codes | CommandTopic::Rules => Subject::Campaigns,
+            CommandTopic::Monitoring | CommandTopic::Credentials | CommandTopic::Journal => Subject::Access,
         })
     }
 }
@@ -243,7 +198,7 @@ impl Sight {
     /// Whether the caller sees the campaign of a refusal. The campaign reveals whether the code exists: only callers with reasons
     /// see it, and only if the engine looked the code up and counted a failed attempt.
     fn names_campaign(self, command: &str, reason: &str) -> bool {
-        match Kind::ALL.iter().find(|kind| kind.word() == command) {
+        match Kind::from_word(command) {
             Some(Kind::Redeem | Kind::Hold | Kind::Check) => self.reasons && RedeemOutcome::FAILED_ATTEMPTS.contains(&reason),
             // The hold, and so its campaign, is the caller's own.
             Some(Kind::Confirm) => self.reasons,
@@ -270,7 +225,7 @@ impl Uniform {
         const NOT: RedeemOutcome = RedeemOutcome::NotAccepted;
         // The other outcomes reveal nothing about a code: it was accepted, or the request did not get as far as a code.
         let about_a_code = RedeemOutcome::FAILED_ATTEMPTS.contains(&reason);
-        let kind = Kind::ALL.iter().find(|kind| kind.word() == command);
+        let kind = Kind::from_word(command);
         let (reason, words, reply) = match kind {
             Some(Kind::Confirm) if reason == "expired" => {
                 let outcome = ConfirmOutcome::Expired(NOT);

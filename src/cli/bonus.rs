@@ -130,9 +130,7 @@ impl Bonus {
             Command::Refund(Refund { payment, amount, note, request_args, reach }) => {
                 let command = RefundBonus { payment, amount, note: note.into() };
                 let call = async |client: &Client, request| client.refund_bonus(request, &command).await;
-                let (request, outcome) = reach.change(&request_args, call).await?;
-                reach.answer(request, &outcome);
-                Ok(if matches!(outcome, RefundBonusOutcome::Done(_)) { Exit::Done } else { Exit::Refused })
+                reach.carry_out(&request_args, call, |outcome| matches!(outcome, RefundBonusOutcome::Done(_))).await
             }
         }
     }

@@ -49,9 +49,7 @@ impl ClientCommand {
         match self.command {
             Command::Add { client, name, request_args, reach } => {
                 let call = async |engine: &Client, request| engine.register_client(request, client, &name).await;
-                let (request, outcome) = reach.change(&request_args, call).await?;
-                reach.answer(request, &outcome);
-                Ok(if matches!(outcome, RegisterClientOutcome::Registered { .. }) { Exit::Done } else { Exit::Refused })
+                reach.carry_out(&request_args, call, |outcome| matches!(outcome, RegisterClientOutcome::Registered { .. })).await
             }
             Command::Show { client, reach } => {
                 let engine = reach.client().await?;

@@ -2,8 +2,7 @@
 
 use clap::{Args, Subcommand};
 use scrip_client::Client;
-use scrip_protocol::ClubId;
-use scrip_protocol::command::{CLUBS_PER_PAGE, RegisterClubOutcome};
+use scrip_protocol::command::RegisterClubOutcome;
 
 use crate::exit::Exit;
 use crate::print;
@@ -39,23 +38,10 @@ impl Club {
         match self.command {
             Command::Add { name, request_args, reach } => {
                 let call = async |client: &Client, request| client.register_club(request, &name).await;
-                let (request, outcome) = reach.change(&request_args, call).await?;
-                reach.answer(request, &outcome);
-                Ok(if matches!(outcome, RegisterClubOutcome::Registered(_)) { Exit::Done } else { Exit::Refused })
+                reach.carry_out(&request_args, call, |outcome| matches!(outcome, RegisterClubOutcome::Registered(_))).await
             }
             Command::List { reach } => {
-                let client = reach.client().await?;
-                let mut clubs = Vec::new();
-                let mut after = ClubId(0);
-                loop {
-                    let page = client.list_clubs(after).await?.clubs;
-                    after = page.last().map_or(after, |club| club.club);
-                    let last = page.len() < CLUBS_PER_PAGE;
-                    clubs.extend(page);
-                    if last {
-                        break;
-                    }
-                }
+                let clubs = reach.client().await?.all_clubs().await?;
                 match reach.json {
                     true => clubs.iter().for_each(print::json),
                     false => {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use clap::{Args, Subcommand};
 use scrip_client::{Client, ClientError};
 use scrip_protocol::GroupId;
-use scrip_protocol::command::{GROUPS_PER_PAGE, Group, RegisterGroupOutcome};
+use scrip_protocol::command::{Group, RegisterGroupOutcome};
 
 use crate::exit::Exit;
 use crate::print;
@@ -43,12 +43,10 @@ impl GroupCommand {
         match self.command {
             Command::Add { name, request_args, reach } => {
                 let call = async |client: &Client, request| client.register_group(request, &name).await;
-                let (request, outcome) = reach.change(&request_args, call).await?;
-                reach.answer(request, &outcome);
-                Ok(if matches!(outcome, RegisterGroupOutcome::Registered(_)) { Exit::Done } else { Exit::Refused })
+                reach.carry_out(&request_args, call, |outcome| matches!(outcome, RegisterGroupOutcome::Registered(_))).await
             }
             Command::List { reach } => {
-                let groups = groups(&reach.client().await?).await?;
+                let groups = reach.client().await?.all_groups().await?;
                 match reach.json {
                     true => groups.iter().for_each(print::json),
                     false if groups.is_empty() => print::line("there are no groups"),
@@ -64,21 +62,7 @@ impl GroupCommand {
     }
 }
 
-/// All groups, by number.
-async fn groups(client: &Client) -> Result<Vec<Group>, ClientError> {
-    let (mut groups, mut after) = (Vec::new(), GroupId(0));
-    loop {
-        let page = client.list_groups(after).await?.groups;
-        after = page.last().map_or(after, |group| group.group);
-        let is_last = page.len() < GROUPS_PER_PAGE;
-        groups.extend(page);
-        if is_last {
-            return Ok(groups);
-        }
-    }
-}
-
 /// The names of all groups.
 pub(super) async fn names(client: &Client) -> Result<HashMap<GroupId, String>, ClientError> {
-    Ok(groups(client).await?.into_iter().map(|group| (group.group, group.name)).collect())
+    Ok(client.all_groups().await?.into_iter().map(|group| (group.group, group.name)).collect())
 }

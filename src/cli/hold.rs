@@ -105,18 +105,14 @@ impl Confirm {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let command = scrip_protocol::command::Confirm { hold: self.hold, top_up: self.top_up };
         let call = async |client: &Client, request| client.call(request, &command).await;
-        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
-        self.reach.answer(request, &outcome);
-        Ok(if matches!(outcome, ConfirmOutcome::Confirmed(_)) { Exit::Done } else { Exit::Refused })
+        self.reach.carry_out(&self.request_args, call, |outcome| matches!(outcome, ConfirmOutcome::Confirmed(_))).await
     }
 }
 
 impl Release {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let call = async |client: &Client, request| client.release(request, self.hold).await;
-        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
-        self.reach.answer(request, &outcome);
-        Ok(if matches!(outcome, ReleaseOutcome::Released) { Exit::Done } else { Exit::Refused })
+        self.reach.carry_out(&self.request_args, call, |outcome| matches!(outcome, ReleaseOutcome::Released)).await
     }
 }
 

@@ -56,15 +56,11 @@ impl ReaderCommand {
         match self.command {
             Command::Keep { name, position, request_args, reach } => {
                 let call = async |client: &Client, request| client.keep_reader(request, &name, position).await;
-                let (request, outcome) = reach.change(&request_args, call).await?;
-                reach.answer(request, &outcome);
-                Ok(if matches!(outcome, KeepReaderOutcome::Kept { .. }) { Exit::Done } else { Exit::Refused })
+                reach.carry_out(&request_args, call, |outcome| matches!(outcome, KeepReaderOutcome::Kept { .. })).await
             }
             Command::Forget { name, request_args, reach } => {
                 let call = async |client: &Client, request| client.forget_reader(request, &name).await;
-                let (request, outcome) = reach.change(&request_args, call).await?;
-                reach.answer(request, &outcome);
-                Ok(if outcome == ForgetReaderOutcome::Forgotten { Exit::Done } else { Exit::Refused })
+                reach.carry_out(&request_args, call, |outcome| *outcome == ForgetReaderOutcome::Forgotten).await
             }
             Command::List { reach } => {
                 let listed = reach.client().await?.list_readers().await?;

@@ -48,8 +48,6 @@ impl Redeem {
             top_up: self.top_up,
         };
         let call = async |client: &Client, request| client.redeem(request, &command).await;
-        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
-        self.reach.answer(request, &outcome);
-        Ok(if matches!(outcome, RedeemOutcome::Redeemed(_)) { Exit::Done } else { Exit::Refused })
+        self.reach.carry_out(&self.request_args, call, |outcome| matches!(outcome, RedeemOutcome::Redeemed(_))).await
     }
 }

@@ -29,8 +29,6 @@ pub(crate) struct Refund {
 impl Refund {
     pub(crate) async fn run(self) -> anyhow::Result<Exit> {
         let call = async |client: &Client, request| client.refund(request, self.activation, self.force).await;
-        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
-        self.reach.answer(request, &outcome);
-        Ok(if matches!(outcome, RefundOutcome::Refunded(_)) { Exit::Done } else { Exit::Refused })
+        self.reach.carry_out(&self.request_args, call, |outcome| matches!(outcome, RefundOutcome::Refunded(_))).await
     }
 }

@@ -14,8 +14,7 @@ use scrip_client::{Client, ClientError};
 use scrip_engine::certificates::IssuedCertificate;
 use scrip_engine::credentials::{new_token, secret_of_token};
 use scrip_protocol::command::{
-    AddCredential, AddCredentialOutcome, CREDENTIALS_PER_PAGE, CredentialCard, Grant, ListCredentials, RevokeCredential,
-    RevokeCredentialOutcome,
+    AddCredential, AddCredentialOutcome, CredentialCard, Grant, RevokeCredential, RevokeCredentialOutcome,
 };
 use scrip_protocol::{ClubId, CredentialId, RequestId, Role};
 
@@ -93,9 +92,7 @@ impl Token {
             Command::List { reach } => list(&reach).await,
             Command::Revoke { credential, request_args, reach } => {
                 let call = async |client: &Client, request| client.call(request, &RevokeCredential { credential }).await;
-                let (request, outcome) = reach.change(&request_args, call).await?;
-                reach.answer(request, &outcome);
-                Ok(if outcome == RevokeCredentialOutcome::Revoked { Exit::Done } else { Exit::Refused })
+                reach.carry_out(&request_args, call, |outcome| *outcome == RevokeCredentialOutcome::Revoked).await
             }
         }
     }
@@ -194,17 +191,7 @@ impl Add {
 }
 
 async fn list(reach: &Reach) -> anyhow::Result<Exit> {
-    let client = reach.client().await?;
-    let (mut credentials, mut after) = (Vec::new(), CredentialId(0));
-    loop {
-        let page = client.call(RequestId(0), &ListCredentials { after }).await?.credentials;
-        after = page.last().map_or(after, |card| card.credential);
-        let last = page.len() < CREDENTIALS_PER_PAGE;
-        credentials.extend(page);
-        if last {
-            break;
-        }
-    }
+    let credentials = reach.client().await?.all_credentials().await?;
     match reach.json {
         true => credentials.iter().for_each(print::json),
         false => {

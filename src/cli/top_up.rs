@@ -82,9 +82,7 @@ impl TopUp {
             note: self.note.into(),
         };
         let call = async |client: &Client, request| client.top_up(request, &command).await;
-        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
-        self.reach.answer(request, &outcome);
-        Ok(if matches!(outcome, TopUpOutcome::ToppedUp(_)) { Exit::Done } else { Exit::Refused })
+        self.reach.carry_out(&self.request_args, call, |outcome| matches!(outcome, TopUpOutcome::ToppedUp(_))).await
     }
 }
 
@@ -97,8 +95,6 @@ impl RefundTopUp {
             note: self.note.into(),
         };
         let call = async |client: &Client, request| client.refund_top_up(request, &command).await;
-        let (request, outcome) = self.reach.change(&self.request_args, call).await?;
-        self.reach.answer(request, &outcome);
-        Ok(if matches!(outcome, RefundTopUpOutcome::Refunded(_)) { Exit::Done } else { Exit::Refused })
+        self.reach.carry_out(&self.request_args, call, |outcome| matches!(outcome, RefundTopUpOutcome::Refunded(_))).await
     }
 }

@@ -15,8 +15,8 @@ use scrip_protocol::command::{
     UsageFilter,
 };
 use scrip_protocol::{CampaignId, ClientId, ClubId, Position, RequestId, Role};
-use scrip_reporting::figures::codes::CodeStatus;
-use scrip_reporting::figures::{self, activations, codes};
+use scrip_reporting::figures::code_table::CodeStatus;
+use scrip_reporting::figures::{self, activation_list, code_table};
 use scrip_reporting::history;
 use scrip_reporting::read_model::{Readers, beginning};
 use scrip_reporting::store::read_model_path;
@@ -143,8 +143,8 @@ async fn agree(server: &Server, operator: &Client, sidecar: &Sidecar, campaigns:
         assert_eq!(found.as_of.position, card.as_of);
         position = Some(card.as_of);
 
-        let filter = codes::CodeFilter { limit: 1_000, ..codes::CodeFilter::default() };
-        let table = readers.view(|view| codes::list(view, *id, &filter)).expect("it is readable").expect("it exists");
+        let filter = code_table::CodeFilter { limit: 1_000, ..code_table::CodeFilter::default() };
+        let table = readers.view(|view| code_table::list(view, *id, &filter)).expect("it is readable").expect("it exists");
         assert_eq!(table.next, None);
         let codes = table.codes.into_iter();
         let ours: Vec<_> = codes.map(|code| (code.slot, code.code, code.activations, code.status)).collect();
@@ -251,9 +251,9 @@ async fn figures_continue_from_a_snapshot_as_the_engine_counts() {
     }
     assert_eq!((&card["as_of"]["history_after"], card["as_of"]["history_after_time"].is_string()), (&begun.0.into(), true));
     // Its codes are there, its activations are not.
-    let before = activations::Before { before: None, limit: 10 };
+    let before = activation_list::Before { before: None, limit: 10 };
     let of_code = |slot| {
-        let found = sidecar.at(begun).view(|view| activations::of_code(view, spring, slot, before)).expect("it is readable");
+        let found = sidecar.at(begun).view(|view| activation_list::of_code(view, spring, slot, before)).expect("it is readable");
         found.expect("the code exists").activations.into_iter().map(|one| (one.activation, one.nth)).collect::<Vec<_>>()
     };
     assert_eq!(of_code(0), []);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use scrip_client::{Client, ClientError, Dial, TailError, Tailing, Watching};
 use scrip_protocol::command::{KeepReaderOutcome, RunId, Status, TakeSnapshotOutcome};
 use scrip_protocol::{Position, Refusal, RequestId, Role};
-use scrip_reporting::attempts::following::follow_attempts;
+use scrip_reporting::attempts::receive::follow_attempts;
 use scrip_reporting::attempts::{Attempts, AttemptsOf};
 
 use crate::support::{BEGUN, DEADLINE, Running, Server, campaign, club, redemption, run, scrip, terms, wait_until};

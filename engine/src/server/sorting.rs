@@ -10,9 +10,9 @@ use scrip_core::state::{
 };
 use scrip_protocol::codes::{CodeForm, NormalisedCode};
 use scrip_protocol::command::{
-    AccountCommand, CHECK_CODES_MAX, CampaignCommand, Check, CheckFreeOutcome, CheckOutcome, CodeChecked, CodeTexts,
-    CodesCommand, CommandGroup, Confirm, CredentialCommand, DirectoryCommand, Hold, JournalCommand, LINES_MAX, MonitoringCommand,
-    Redeem, RedemptionCommand, RehearseRule, RuleCommand, Tail, WatchAttempts, redeem_meaning,
+    AccountCommand, CHECK_CODES_MAX, CampaignCommand, Check, CheckFreeOutcome, CheckOutcome, ClientCommand, CodeChecked,
+    CodeTexts, CodesCommand, CommandGroup, Confirm, CredentialCommand, DirectoryCommand, Hold, JournalCommand, LINES_MAX,
+    MonitoringCommand, Redeem, RedemptionCommand, RehearseRule, RuleCommand, Tail, WatchAttempts, redeem_meaning,
 };
 use scrip_protocol::frame::{Frame, Malformed, REFUSAL, RequestFrame, push_value};
 use scrip_protocol::{AnyCommand, ClientId, ClientNetwork, ClubId, Kind, Position, Refusal, RequestId, Role, Stamp, wire};
@@ -266,6 +266,7 @@ impl Arrival<'_> {
         match command.by_group() {
             CommandGroup::Redemptions(command) => self.redemption(command, stamp),
             CommandGroup::Directory(command) => directory(command, stamp),
+            CommandGroup::Clients(command) => client(command, stamp),
             CommandGroup::Campaigns(command) => self.campaign(command, stamp),
             CommandGroup::Monitoring(command) => self.monitoring(command),
             CommandGroup::Codes(command) => self.codes(command, stamp),
@@ -429,8 +430,13 @@ fn directory(command: DirectoryCommand, stamp: Stamp) -> Route {
         DirectoryCommand::ListClubs(command) => read(Read::ListClubs(command)),
         DirectoryCommand::RegisterGroup(command) => change(stamp, Mutation::RegisterGroup(command)),
         DirectoryCommand::ListGroups(command) => read(Read::ListGroups(command)),
-        DirectoryCommand::RegisterClient(command) => change(stamp, Mutation::RegisterClient(command)),
-        DirectoryCommand::ShowClient(command) => read(Read::ShowClient(command)),
+    }
+}
+
+fn client(command: ClientCommand, stamp: Stamp) -> Route {
+    match command {
+        ClientCommand::RegisterClient(command) => change(stamp, Mutation::RegisterClient(command)),
+        ClientCommand::ShowClient(command) => read(Read::ShowClient(command)),
     }
 }
 

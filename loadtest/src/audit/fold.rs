@@ -1,7 +1,11 @@
 //! One record at a time: what a recount takes from it, and how it may contradict the records before it.
 
 use scrip_protocol::command::{Activation, ActivationRefunded, CodeHeld, HoldConfirmed, Refunded, ReleaseOutcome, ToppedUp};
-use scrip_protocol::{ClientId, CredentialId, Kind, Position, Record, RequestId, wire};
+use scrip_protocol::record::{
+    AccountRecord, CampaignRecord, ClientRecord, CredentialRecord, RecordGroup, RedemptionRecord, RefusalRecord, RuleRecord,
+    SettingsRecord,
+};
+use scrip_protocol::{CampaignId, ClientId, CredentialId, Kind, Position, Record, RequestId, wire};
 
 use super::scope::Subject;
 use super::{Credit, Recount};
@@ -22,58 +26,76 @@ impl Recount {
             return;
         }
         self.check_request(position, record);
+        match record.by_group() {
+            RecordGroup::Campaign(record) => self.campaign(position, record),
+            RecordGroup::Redemption(record) => self.redemption(position, time_ms, record),
+            RecordGroup::Refusal(record) => self.recorded_refusal(position, record),
+            RecordGroup::Account(record) => self.account(position, record),
+            RecordGroup::Client(ClientRecord::ClientRegistered(record)) => {
+                if let Some((ledger, _)) = self.ledger_of(record.client) {
+                    ledger.register(record.client);
+                }
+            }
+            RecordGroup::Rule(record) => match record {
+                RuleRecord::RuleSaved(record) => self.firings.saved(record.rule, &record.terms),
+                RuleRecord::RuleSwitched(record) => self.firings.switched(record.rule, record.active),
+                RuleRecord::RuleArchived(record) => self.firings.archived(record.rule),
+                RuleRecord::RuleRestored(record) => self.firings.restored(record.rule),
+            },
+            RecordGroup::Settings(SettingsRecord::SettingsSet(_)) => self.revocations_end_holds = true,
+            RecordGroup::Credential(CredentialRecord::CredentialRevoked(record)) => self.revoke(time_ms, record.credential),
+            RecordGroup::Settings(SettingsRecord::SettingsApplied(_))
+            | RecordGroup::Credential(CredentialRecord::CredentialAdded(_))
+            | RecordGroup::Directory(_)
+            | RecordGroup::Reader(_) => {}
+        }
+    }
+
+    fn campaign(&mut self, position: Position, record: CampaignRecord<'_>) {
         match record {
-            Record::CampaignCreated(record) => {
+            CampaignRecord::CampaignCreated(record) => {
                 let count = CampaignCount::new(record.terms.clone(), record.codes.len() as u32);
                 self.campaigns.insert(record.campaign, count);
             }
-            Record::CodesGenerated(record) => {
-                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
-                    campaign.codes += record.codes.len() as u32;
-                }
-            }
-            Record::CampaignUpdated(record) => {
-                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
-                    campaign.change(record.terms.clone(), position);
-                }
-            }
-            Record::CampaignArchived(record) => {
-                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
-                    campaign.archived = true;
-                }
-            }
-            Record::CampaignRestored(record) => {
-                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
-                    campaign.archived = false;
-                    campaign.left_over = record.conflicts.iter().copied().collect();
-                }
-            }
-            Record::CodesArchived(record) => {
-                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
-                    campaign.revoked.extend(&record.slots);
-                }
-            }
-            Record::CodesRestored(record) => {
-                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
-                    record.slots.iter().for_each(|slot| {
-                        campaign.revoked.remove(slot);
-                        campaign.left_over.remove(slot);
-                    });
-                }
-            }
-            Record::ActivationRefunded(record) => self.refund(position, record),
-            Record::CodesAdded(record) => {
-                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
-                    campaign.codes += record.codes.len() as u32;
-                }
+            CampaignRecord::CodesAdded(record) => {
+                self.change(record.campaign, |campaign| campaign.codes += record.codes.len() as u32);
                 self.answered(record.stamp.request, Answer::Codes(Box::new(record.outcome())));
             }
-            Record::CampaignSwitched(record) => {
-                if let Some(campaign) = self.campaigns.get_mut(&record.campaign) {
-                    campaign.terms.active = record.active;
-                }
+            CampaignRecord::CodesGenerated(record) => {
+                self.change(record.campaign, |campaign| campaign.codes += record.codes.len() as u32);
             }
-            Record::Activation(record) => {
+            CampaignRecord::CampaignSwitched(record) => {
+                self.change(record.campaign, |campaign| campaign.terms.active = record.active);
+            }
+            CampaignRecord::CampaignUpdated(record) => {
+                self.change(record.campaign, |campaign| campaign.change(record.terms.clone(), position));
+            }
+            CampaignRecord::CampaignArchived(record) => self.change(record.campaign, |campaign| campaign.archived = true),
+            CampaignRecord::CampaignRestored(record) => self.change(record.campaign, |campaign| {
+                campaign.archived = false;
+                campaign.left_over = record.conflicts.iter().copied().collect();
+            }),
+            CampaignRecord::CodesArchived(record) => {
+                self.change(record.campaign, |campaign| campaign.revoked.extend(&record.slots));
+            }
+            CampaignRecord::CodesRestored(record) => self.change(record.campaign, |campaign| {
+                record.slots.iter().for_each(|slot| {
+                    campaign.revoked.remove(slot);
+                    campaign.left_over.remove(slot);
+                });
+            }),
+        }
+    }
+
+    fn change(&mut self, campaign: CampaignId, change: impl FnOnce(&mut CampaignCount)) {
+        if let Some(campaign) = self.campaigns.get_mut(&campaign) {
+            change(campaign);
+        }
+    }
+
+    fn redemption(&mut self, position: Position, time_ms: u64, record: RedemptionRecord<'_>) {
+        match record {
+            RedemptionRecord::Activation(record) => {
                 self.answered(record.stamp.request, Answer::Redeem(record.outcome(position)));
                 self.activation(position, record);
                 self.check_limits(position, time_ms, use_of(record));
@@ -87,54 +109,47 @@ impl Recount {
                     self.differences.note(Difference::Terms { position, campaign: record.campaign });
                 }
             }
-            Record::CodeHeld(record) => self.hold(position, time_ms, record),
-            Record::HoldRefused(record) => self.answered(record.stamp.request, Answer::Hold(record.outcome)),
-            Record::HoldConfirmed(record) => self.confirmation(position, time_ms, record),
-            Record::ConfirmationRefused(record) => self.answered(record.stamp.request, Answer::Confirm(record.outcome)),
-            Record::HoldReleased(record) => {
+            RedemptionRecord::CodeHeld(record) => self.hold(position, time_ms, record),
+            RedemptionRecord::HoldConfirmed(record) => self.confirmation(position, time_ms, record),
+            RedemptionRecord::HoldReleased(record) => {
                 self.answered(record.stamp.request, Answer::Release(ReleaseOutcome::Released));
                 self.end_hold(position, record.hold);
             }
-            Record::RedemptionRefused(record) => {
+            RedemptionRecord::ActivationRefunded(record) => self.refund(position, record),
+        }
+    }
+
+    fn recorded_refusal(&mut self, position: Position, record: RefusalRecord<'_>) {
+        match record {
+            RefusalRecord::RedemptionRefused(record) => {
                 *self.refused.entry(record.outcome.word()).or_default() += 1;
                 self.answered(record.stamp.request, Answer::Redeem(record.outcome));
             }
-            Record::Refused(record) => self.refusal(position, record.stamp.request, record.kind, &record.reply),
-            Record::RequestRefused(record) => self.refusal(position, record.stamp.request, record.kind, &record.reply),
-            Record::ToppedUp(record) => self.top_up(position, record),
-            Record::ClientRegistered(record) => {
-                if let Some((ledger, _)) = self.ledger_of(record.client) {
-                    ledger.register(record.client);
-                }
-            }
-            Record::TopUpRefunded(record) => {
+            RefusalRecord::HoldRefused(record) => self.answered(record.stamp.request, Answer::Hold(record.outcome)),
+            RefusalRecord::ConfirmationRefused(record) => self.answered(record.stamp.request, Answer::Confirm(record.outcome)),
+            RefusalRecord::Refused(record) => self.refusal(position, record.stamp.request, record.kind, &record.reply),
+            RefusalRecord::RequestRefused(record) => self.refusal(position, record.stamp.request, record.kind, &record.reply),
+        }
+    }
+
+    fn account(&mut self, position: Position, record: AccountRecord<'_>) {
+        match record {
+            AccountRecord::ToppedUp(record) => self.top_up(position, record),
+            AccountRecord::TopUpRefunded(record) => {
                 if let Some((ledger, differences)) = self.ledger_of(record.client) {
                     ledger.top_up_refunded(position, record, differences);
                 }
             }
-            Record::BonusChanged(record) => {
+            AccountRecord::BonusChanged(record) => {
                 if let Some((ledger, differences)) = self.ledger_of(record.client) {
                     ledger.bonus_changed(position, record, differences);
                 }
             }
-            Record::Spent(record) => {
+            AccountRecord::Spent(record) => {
                 if let Some((ledger, differences)) = self.ledger_of(record.client) {
                     ledger.spent(position, record, differences);
                 }
             }
-            Record::RuleSaved(record) => self.firings.saved(record.rule, &record.terms),
-            Record::RuleSwitched(record) => self.firings.switched(record.rule, record.active),
-            Record::RuleArchived(record) => self.firings.archived(record.rule),
-            Record::RuleRestored(record) => self.firings.restored(record.rule),
-            Record::SettingsSet(_) => self.revocations_end_holds = true,
-            Record::CredentialRevoked(record) => self.revoke(time_ms, record.credential),
-            Record::SettingsApplied(_)
-            | Record::ClubRegistered(_)
-            | Record::GroupRegistered(_)
-            | Record::CredentialAdded(_)
-            | Record::ReaderKept(_)
-            | Record::ReaderForgotten(_)
-            | Record::ReaderRegistered(_) => {}
         }
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use scrip_protocol::command::RuleCard;
+use scrip_protocol::record::{AccountRecord, CampaignRecord, ClientRecord, CredentialRecord, RecordGroup, RedemptionRecord};
 use scrip_protocol::{CampaignId, ClientId, Position, Record, RequestId, RuleId};
 
 use crate::answer::Exchanges;
@@ -74,46 +75,41 @@ impl Subject {
         let campaign = |campaign| Subject { campaign: Some(campaign), ..Subject::default() };
         let client = |client| Subject { client: Some(client), ..Subject::default() };
         let both = |campaign, client| Subject { campaign: Some(campaign), client: Some(client), ..Subject::default() };
-        match record {
-            Record::CampaignCreated(record) => campaign(record.campaign),
-            Record::CampaignUpdated(record) => campaign(record.campaign),
-            Record::CampaignSwitched(record) => campaign(record.campaign),
-            Record::CampaignArchived(record) => campaign(record.campaign),
-            Record::CampaignRestored(record) => campaign(record.campaign),
-            Record::CodesGenerated(record) => campaign(record.campaign),
-            Record::CodesAdded(record) => campaign(record.campaign),
-            Record::CodesArchived(record) => campaign(record.campaign),
-            Record::CodesRestored(record) => campaign(record.campaign),
-            Record::Activation(record) => both(record.campaign, record.client),
-            Record::ActivationRefunded(record) => both(record.campaign, record.refunded.client),
-            Record::CodeHeld(record) => both(record.campaign, record.client),
-            Record::HoldConfirmed(record) => {
-                Subject { hold: Some(record.hold), ..both(record.activation.campaign, record.activation.client) }
-            }
-            Record::HoldReleased(record) => Subject { hold: Some(record.hold), ..Subject::default() },
-            Record::ClientRegistered(record) => client(record.client),
-            Record::ToppedUp(record) => client(record.client),
-            Record::TopUpRefunded(record) => client(record.client),
-            Record::BonusChanged(record) => client(record.client),
-            Record::Spent(record) => client(record.client),
-            Record::RuleSaved(_)
-            | Record::RuleSwitched(_)
-            | Record::RuleArchived(_)
-            | Record::RuleRestored(_)
-            | Record::CredentialRevoked(_) => Subject { is_of_all: true, ..Subject::default() },
-            Record::RedemptionRefused(_)
-            | Record::HoldRefused(_)
-            | Record::ConfirmationRefused(_)
-            | Record::Refused(_)
-            | Record::RequestRefused(_)
-            | Record::SettingsApplied(_)
-            | Record::SettingsSet(_)
-            | Record::ClubRegistered(_)
-            | Record::GroupRegistered(_)
-            | Record::CredentialAdded(_)
-            | Record::ReaderKept(_)
-            | Record::ReaderForgotten(_)
-            | Record::ReaderRegistered(_) => Subject::default(),
+        let of_all = Subject { is_of_all: true, ..Subject::default() };
+        match record.by_group() {
+            RecordGroup::Campaign(record) => campaign(match record {
+                CampaignRecord::CampaignCreated(record) => record.campaign,
+                CampaignRecord::CampaignUpdated(record) => record.campaign,
+                CampaignRecord::CampaignSwitched(record) => record.campaign,
+                CampaignRecord::CampaignArchived(record) => record.campaign,
+                CampaignRecord::CampaignRestored(record) => record.campaign,
+                CampaignRecord::CodesGenerated(record) => record.campaign,
+                CampaignRecord::CodesAdded(record) => record.campaign,
+                CampaignRecord::CodesArchived(record) => record.campaign,
+                CampaignRecord::CodesRestored(record) => record.campaign,
+            }),
+            RecordGroup::Redemption(record) => match record {
+                RedemptionRecord::Activation(record) => both(record.campaign, record.client),
+                RedemptionRecord::ActivationRefunded(record) => both(record.campaign, record.refunded.client),
+                RedemptionRecord::CodeHeld(record) => both(record.campaign, record.client),
+                RedemptionRecord::HoldConfirmed(record) => {
+                    Subject { hold: Some(record.hold), ..both(record.activation.campaign, record.activation.client) }
+                }
+                RedemptionRecord::HoldReleased(record) => Subject { hold: Some(record.hold), ..Subject::default() },
+            },
+            RecordGroup::Client(ClientRecord::ClientRegistered(record)) => client(record.client),
+            RecordGroup::Account(record) => client(match record {
+                AccountRecord::ToppedUp(record) => record.client,
+                AccountRecord::TopUpRefunded(record) => record.client,
+                AccountRecord::BonusChanged(record) => record.client,
+                AccountRecord::Spent(record) => record.client,
+            }),
+            RecordGroup::Rule(_) | RecordGroup::Credential(CredentialRecord::CredentialRevoked(_)) => of_all,
+            RecordGroup::Credential(CredentialRecord::CredentialAdded(_))
+            | RecordGroup::Refusal(_)
+            | RecordGroup::Settings(_)
+            | RecordGroup::Directory(_)
+            | RecordGroup::Reader(_) => Subject::default(),
         }
     }
 }

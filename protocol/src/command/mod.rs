@@ -3,7 +3,7 @@
 //! `commands!` below is the one table of them, by group. A row gives a command its number on the wire, its word, whether it changes
 //! anything (then it carries a [`RequestId`](crate::RequestId) and has exactly one effect), and the roles that may send it. `at club` names
 //! the field with the club, for a command that a credential bound to clubs may send only for those; `list lines` the field with its
-//! list of codes. From the table come [`Kind`], [`AnyCommand`], [`CommandGroup`] and the decoding of payloads. ARCHITECTURE.md lists
+//! list of codes. From the table come [`Kind`], [`CommandTopic`], [`AnyCommand`], [`CommandGroup`] and the decoding of payloads. ARCHITECTURE.md lists
 //! what else a new command needs.
 //!
 //! An outcome is an answer, not an error: each command has one closed enum, whose variants stand in order of precedence
@@ -110,6 +110,19 @@ macro_rules! commands {
                 match self { $($(Kind::$name => $word,)*)* }
             }
 
+            /// The kind with this word.
+            pub fn from_word(word: &str) -> Option<Kind> {
+                match word {
+                    $($($word => Some(Kind::$name),)*)*
+                    _ => None,
+                }
+            }
+
+            /// What the command is about: its group in the table.
+            pub const fn topic(self) -> CommandTopic {
+                match self { $($(Kind::$name => CommandTopic::$group,)*)* }
+            }
+
             /// Whether the command changes anything: then its frame carries a request id.
             pub const fn mutates(self) -> bool {
                 match self { $($(Kind::$name => commands!(@$effect),)*)* }
@@ -164,6 +177,12 @@ macro_rules! commands {
             fn hash_as_it_is(&self) -> u64 {
                 match self { $($(AnyCommand::$name(command) => meaning::hash(command),)*)* }
             }
+        }
+
+        /// The groups of commands, as of [`Kind::topic`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum CommandTopic {
+            $($(#[doc = $about])* $group,)*
         }
 
         /// A command by its group.
@@ -241,12 +260,15 @@ commands! {
          5 Release          -> ReleaseOutcome,          "release",           changes, [Gateway];
          6 Refund           -> RefundOutcome,           "refund",            changes, [Gateway];
     }
-    /// Clubs, groups and clients.
+    /// Clubs and groups.
     Directory(DirectoryCommand) {
         10 RegisterClub     -> RegisterClubOutcome,     "register-club",     changes, [];
         11 ListClubs        -> ListClubsOutcome,        "list-clubs",        reads,   [Gateway Marketing Cashier Reporter];
         12 RegisterGroup    -> RegisterGroupOutcome,    "register-group",    changes, [Marketing];
         13 ListGroups       -> ListGroupsOutcome,       "list-groups",       reads,   [Gateway Marketing Cashier Reporter];
+    }
+    /// Clients.
+    Clients(ClientCommand) {
         20 RegisterClient   -> RegisterClientOutcome,   "register-client",   changes, [Gateway Cashier];
         21 ShowClient       -> ShowClientOutcome,       "show-client",       reads,   [Gateway Marketing Cashier Reporter];
     }
@@ -335,9 +357,11 @@ mod tests {
         assert_eq!(words.len(), Kind::ALL.len());
         for kind in Kind::ALL {
             assert_eq!(Kind::from_number(*kind as u16), Some(*kind));
+            assert_eq!(Kind::from_word(kind.word()), Some(*kind));
             assert!(kind.permits(Role::Operator));
         }
         assert_eq!(Kind::from_number(0), None);
+        assert_eq!(Kind::from_word("fly"), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!
 //! [`Attempts`] owns the file; [`following`] fills it.
 
-pub mod following;
+pub mod receive;
 
 use std::path::{Path, PathBuf};
 

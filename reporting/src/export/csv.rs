@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use scrip_protocol::Money;
 
+use super::columns::{Cell, Column, Table};
 use super::error::ExportError;
-use super::table::{Cell, Column, Table};
 
 /// Milliseconds, all of the same length, so that they sort as text in the order of the times.
 const TIMES: DateTimePrinter = DateTimePrinter::new().precision(Some(3));

@@ -8,14 +8,14 @@
 //! A file is complete, or the export fails: no error is ignored. Every file states the position that it is as of: in its name, in
 //! each row, and in its properties if the format has any (Z10). If its history begins later than the journal, it states that too.
 
-mod activations;
-mod codes;
+mod activation_log;
+mod code_list;
+mod columns;
 mod csv;
 pub mod download;
 mod error;
 mod names;
 mod parquet;
-mod table;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use rusqlite::OptionalExtension;
 use scrip_protocol::CampaignId;
 
-use self::table::{About, Rows, Scratch, Table};
+use self::columns::{About, Rows, Scratch, Table};
 use crate::read_model::{AsOf, View};
 pub use error::ExportError;
 pub use words::{Format, Status, UnknownWord, Usage};
@@ -146,8 +146,8 @@ impl Export {
         goes_on: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<u64, ExportError> {
         let columns = match self.what {
-            What::Codes { .. } => codes::COLUMNS,
-            What::Activations { .. } => activations::COLUMNS,
+            What::Codes { .. } => code_list::COLUMNS,
+            What::Activations { .. } => activation_log::COLUMNS,
         };
         let mut table: Box<dyn Table + '_> = match self.format {
             Format::Csv => Box::new(csv::Csv::begin(&mut *sink, columns, self.byte_order_mark)?),
@@ -157,8 +157,8 @@ impl Export {
         let scratch = self.scratch_bytes_max.filter(|_| self.format == Format::Xlsx).map(|max| Scratch { bytes: 0, max });
         let mut rows = Rows { table: &mut *table, written: 0, as_of: view.as_of.position.0 as i64, scratch, goes_on };
         match self.what {
-            What::Codes { campaign, status, usage } => codes::write(view, campaign, status, usage, &mut rows)?,
-            What::Activations { campaign, from_ms, to_ms } => activations::write(view, campaign, from_ms, to_ms, &mut rows)?,
+            What::Codes { campaign, status, usage } => code_list::write(view, campaign, status, usage, &mut rows)?,
+            What::Activations { campaign, from_ms, to_ms } => activation_log::write(view, campaign, from_ms, to_ms, &mut rows)?,
         }
         let written = rows.written;
         table.finish()?;

@@ -15,8 +15,8 @@ use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::Type;
 
+use super::columns::{About, Cell, Column, Kind, Table};
 use super::error::ExportError;
-use super::table::{About, Cell, Column, Kind, Table};
 
 /// The maximum number of rows in a group.
 const GROUP_ROWS: usize = 1 << 16;

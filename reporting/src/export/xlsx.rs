@@ -15,8 +15,8 @@ use jiff::tz::TimeZone;
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, IgnoreError, Workbook, Worksheet, XlsxError};
 use scrip_protocol::Money;
 
+use super::columns::{About, Cell, Column, Kind, Table};
 use super::error::ExportError;
-use super::table::{About, Cell, Column, Kind, Table};
 
 /// The maximum number of rows of a sheet, including the header.
 const SHEET_ROWS: u32 = 1 << 20;

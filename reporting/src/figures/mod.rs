@@ -5,12 +5,12 @@
 //! depends only on the tables and the time of the view. A page continues after a key and examines a bounded number of rows, so
 //! that it can be short or empty and still name the key after which the next begins.
 
-pub mod activations;
+pub mod activation_list;
 pub mod activity;
 pub mod campaign_list;
-pub mod codes;
+pub mod code_table;
 mod pages;
-pub mod rules;
+pub mod rule_card;
 
 pub(crate) use pages::{Page, page, page_within};
 

@@ -3,10 +3,10 @@
 use jiff::tz::TimeZone;
 use scrip_protocol::{CampaignId, Position, RuleId};
 
-use super::activations::{self, Before};
+use super::activation_list::{self, Before};
 use super::activity::{self, DAYS_MAX, Days, Happened};
 use super::campaign_list::{self, CampaignFilter, Status, StatusFilter};
-use super::codes::{self, CodeFilter, CodeStatus};
+use super::code_table::{self, CodeFilter, CodeStatus};
 use super::*;
 use crate::sample::{self, plan};
 use crate::{history, refusals, search};
@@ -155,7 +155,7 @@ fn clubs_and_days_have_the_same_sums() {
 fn the_code_table_combines_its_filters() {
     let list = |archived, used, after, limit| {
         let filter = CodeFilter { archived, used, after, limit };
-        let page = sample::view(|view| codes::list(view, AUTUMN, &filter)).expect("there is such a campaign");
+        let page = sample::view(|view| code_table::list(view, AUTUMN, &filter)).expect("there is such a campaign");
         (page.codes.iter().map(|code| code.slot).collect::<Vec<_>>(), page.next)
     };
     assert_eq!(list(None, None, None, 100), (vec![0, 1, 2, 3], None));
@@ -171,7 +171,7 @@ fn the_code_table_combines_its_filters() {
 #[test]
 fn a_code_says_who_activated_it_when_and_where() {
     let filter = CodeFilter { limit: 10, ..CodeFilter::default() };
-    let page = sample::view(|view| codes::list(view, AUTUMN, &filter)).expect("there is such a campaign");
+    let page = sample::view(|view| code_table::list(view, AUTUMN, &filter)).expect("there is such a campaign");
     let first = page.codes[0].first.as_ref().expect("it was activated");
     assert_eq!(
         (first.client_name.as_deref(), first.club_name.as_deref(), first.at.0),
@@ -181,16 +181,16 @@ fn a_code_says_who_activated_it_when_and_where() {
     let refunded = &page.codes[1];
     assert_eq!((refunded.status, refunded.activations, refunded.last.is_some()), (CodeStatus::Archived, 0, false));
     assert!(refunded.first.as_ref().is_some_and(|first| first.refunded));
-    let with_campaign = sample::view(|view| codes::list(view, CampaignId(2), &filter)).expect("there is such a campaign");
+    let with_campaign = sample::view(|view| code_table::list(view, CampaignId(2), &filter)).expect("there is such a campaign");
     assert_eq!(with_campaign.codes[0].status, CodeStatus::ArchivedWithCampaign);
 }
 
 /// T6, Z2: activations of a code, of a campaign and of all campaigns, newest first, in pages.
 #[test]
 fn activations_are_newest_first_in_pages() {
-    let ids = |page: activations::Activations| (page.activations.iter().map(|a| a.activation).collect::<Vec<_>>(), page.next);
-    let of_code = |before| sample::view(|view| activations::of_code(view, AUTUMN, 0, before)).expect("there is such a code");
-    let of_campaign = |before| sample::view(|view| activations::of_campaign(view, AUTUMN, before)).expect("there is one");
+    let ids = |page: activation_list::Activations| (page.activations.iter().map(|a| a.activation).collect::<Vec<_>>(), page.next);
+    let of_code = |before| sample::view(|view| activation_list::of_code(view, AUTUMN, 0, before)).expect("there is such a code");
+    let of_campaign = |before| sample::view(|view| activation_list::of_campaign(view, AUTUMN, before)).expect("there is one");
     let (all, one) = (ALL, |before| Before { before, limit: 1 });
     assert_eq!(ids(of_code(all)), (vec![5_000, 101], None));
     assert_eq!(ids(of_code(one(None))), (vec![5_000], Some(5_000)));
@@ -198,22 +198,22 @@ fn activations_are_newest_first_in_pages() {
     assert_eq!(ids(of_campaign(all)), (vec![5_000, 102, 101], None));
     assert_eq!(ids(of_campaign(one(Some(5_000)))), (vec![102], Some(102)));
     assert_eq!(ids(of_campaign(one(Some(102)))), (vec![101], None));
-    assert_eq!(ids(sample::view(|view| activations::of_all(view, one(None)))), (vec![5_000], Some(5_000)));
-    let refunded = sample::view(|view| activations::one(view, Position(102))).expect("there is such an activation");
+    assert_eq!(ids(sample::view(|view| activation_list::of_all(view, one(None)))), (vec![5_000], Some(5_000)));
+    let refunded = sample::view(|view| activation_list::one(view, Position(102))).expect("there is such an activation");
     assert_eq!(refunded.refund.map(|refund| refund.refund), Some(6_000));
-    assert_eq!(sample::view(|view| activations::one(view, Position(u64::MAX))), None);
+    assert_eq!(sample::view(|view| activation_list::one(view, Position(u64::MAX))), None);
 }
 
 /// A20, A31: the page of a rule has the failed top-ups with their reasons, and the push notifications that were too long to be
 /// sent.
 #[test]
 fn a_rule_says_why_it_failed() {
-    let page = sample::view(|view| rules::show(view, RuleId(1))).expect("there is such a rule");
+    let page = sample::view(|view| rule_card::show(view, RuleId(1))).expect("there is such a rule");
     let counts: Vec<_> = page.failed.iter().map(|of| (of.why.as_str(), of.count)).collect();
     assert_eq!(counts, [("overflow", 1), ("push_too_long", 1)]);
     let failures: Vec<_> = page.failures.iter().map(|of| (of.top_up, of.client.0.0, of.why.as_str())).collect();
     assert_eq!(failures, [(300, 7, "push_too_long"), (299, 8, "overflow")]);
-    assert_eq!((page.name.as_str(), sample::view(|view| rules::show(view, RuleId(9)))), ("Gold", None));
+    assert_eq!((page.name.as_str(), sample::view(|view| rule_card::show(view, RuleId(9)))), ("Gold", None));
 }
 
 /// Z1, pain 19: what is held is a sum of few rows, however many holds there are.
@@ -234,7 +234,7 @@ fn what_is_held_is_a_sum_of_few_rows() {
 /// Pain 19: the failures of a rule are counted when they are written, not when somebody looks at the rule.
 #[test]
 fn the_failures_of_a_rule_are_not_counted_one_by_one() {
-    let steps = sample::view(|view| plan(view, rules::COUNTS));
+    let steps = sample::view(|view| plan(view, rule_card::COUNTS));
     assert_eq!(steps, ["SEARCH rule_failure_count USING PRIMARY KEY (rule=?)"]);
 }
 
@@ -242,16 +242,16 @@ fn the_failures_of_a_rule_are_not_counted_one_by_one() {
 #[test]
 fn no_hot_query_scans_a_table() {
     let queries = [
-        activations::select(activations::OF_ALL),
-        activations::select(activations::ONE),
-        activations::select(activations::OF_STRETCH),
-        activations::select(activations::AGAIN),
-        activations::STRETCHES.to_owned(),
+        activation_list::select(activation_list::OF_ALL),
+        activation_list::select(activation_list::ONE),
+        activation_list::select(activation_list::OF_STRETCH),
+        activation_list::select(activation_list::AGAIN),
+        activation_list::STRETCHES.to_owned(),
         activity::BY_QUARTER.to_owned(),
         activity::BY_CLUB.to_owned(),
         campaign_list::CHANGES.to_owned(),
-        codes::LIST.to_owned(),
-        codes::USE.to_owned(),
+        code_table::LIST.to_owned(),
+        code_table::USE.to_owned(),
         HELD.to_owned(),
         history::operations::POSITIONS.to_owned(),
         history::operations::ACTIVATION.to_owned(),
@@ -266,12 +266,12 @@ fn no_hot_query_scans_a_table() {
         history::operations::SPENDING.to_owned(),
         history::operations::REFUND.to_owned(),
         refusals::select(refusals::OF_CAMPAIGN),
-        search::changes::select(search::changes::OF_ALL),
-        search::changes::select(search::changes::OF_CAMPAIGN),
+        search::staff_changes::select(search::staff_changes::OF_ALL),
+        search::staff_changes::select(search::staff_changes::OF_CAMPAIGN),
         history::BEGINNING.to_owned(),
         history::ANY_OF_STRETCH.to_owned(),
-        rules::COUNTS.to_owned(),
-        rules::FAILURES.to_owned(),
+        rule_card::COUNTS.to_owned(),
+        rule_card::FAILURES.to_owned(),
     ];
     sample::view(|view| {
         for query in &queries {

@@ -6,8 +6,8 @@ use rusqlite::{Connection, Row, params};
 use scrip_protocol::command::Terms;
 use scrip_protocol::{ClubId, Money};
 
-use super::rows::{json, number};
-use super::uses::Use;
+use super::use_counts::Use;
+use super::values::{json, number};
 
 /// The value of `code.archived` for a code that stayed archived when its campaign was restored.
 pub(super) const LEFT: u8 = 1;

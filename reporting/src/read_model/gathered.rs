@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, params};
 use scrip_protocol::{ClientId, Position, Stamp};
 
-use super::rows::{ClientKey, folded, number, request_bytes};
+use super::values::{ClientKey, folded, number, request_bytes};
 
 /// The number of positions in a stretch of `client_history`, as a power of 2.
 pub(crate) const HISTORY_BITS: u32 = 17;

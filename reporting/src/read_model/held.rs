@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, params};
 
 use super::campaign_counters::Campaigns;
-use super::rows::number;
-use super::uses::Uses;
+use super::use_counts::Uses;
+use super::values::number;
 
 /// The lengths of the rows, as powers of 2 in milliseconds.
 pub(crate) const LENGTHS: [u32; 3] = [0, 10, 20];

@@ -8,29 +8,29 @@
 //! `project` writes the rows of each record; `gathered` collects sums over a transaction before they are written.
 
 mod campaign_counters;
-mod error;
 mod gathered;
 mod held;
 mod log;
 mod model;
 mod private;
 mod project;
-mod rows;
 pub mod seed;
 mod tables;
-mod uses;
+mod unusable;
+mod use_counts;
+mod values;
 mod views;
 
-pub use error::ReadModelError;
 pub(crate) use gathered::HISTORY_BITS;
 pub(crate) use held::LENGTHS as HELD_LENGTHS;
 pub use log::log_bytes;
 pub(crate) use log::{AWAITED_BYTES, log_of};
 pub use model::ReadModel;
 pub(crate) use private::{close_to_others, make_private};
-pub use rows::client_value;
-pub(crate) use rows::{UNKNOWN_CLUB, folded};
 pub use seed::{Seed, beginning};
 pub(crate) use tables::code_form;
 pub use tables::{SCHEMA, VERSION};
+pub use unusable::ReadModelError;
+pub use values::client_value;
+pub(crate) use values::{UNKNOWN_CLUB, folded};
 pub use views::{AsOf, Readers, View, ViewTime};

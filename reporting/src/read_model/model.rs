@@ -6,10 +6,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 use scrip_protocol::Record;
 use scrip_protocol::batch::{Batch, ChainEnd};
 
-use super::error::ReadModelError;
 use super::private::make_private;
 use super::seed::Seed;
 use super::tables::{BUSY, SCHEMA, VERSION, code_form, read_cursor, write_cursor};
+use super::unusable::ReadModelError;
 use super::{log, project};
 
 /// The writer's cache in KiB: a transaction changes pages all over the file, and finds them there again.

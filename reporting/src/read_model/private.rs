@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use scrip_protocol::private;
 
-use super::error::ReadModelError;
+use super::unusable::ReadModelError;
 
 /// Creates a database that only its owner can use, or restricts an existing one. SQLite gives the files beside it the same
 /// mode.

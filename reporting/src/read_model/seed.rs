@@ -21,8 +21,8 @@ use scrip_protocol::{
 
 use super::campaign_counters::{ALONE, Campaign, Campaigns, LEFT};
 use super::held::{Codes, Held};
-use super::rows::{ClientKey, folded, json, number, request_bytes};
-use super::uses::{Use, Uses};
+use super::use_counts::{Use, Uses};
+use super::values::{ClientKey, folded, json, number, request_bytes};
 
 /// Why a row could not be written.
 pub type SeedError = rusqlite::Error;

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use scrip_protocol::Position;
 use tokio::sync::watch;
 
-use super::error::ReadModelError;
 use super::model::ReadModel;
 use super::tables::{BUSY, VERSION, read_cursor};
+use super::unusable::ReadModelError;
 use crate::shown::{self, At};
 
 /// The cache of a reader in KiB.

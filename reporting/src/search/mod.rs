@@ -2,20 +2,20 @@
 //!
 //! No search scans a table, except for parts of names: of campaigns, which are few, and of clients, in an index.
 
-pub(crate) mod changes;
 mod request;
+pub(crate) mod staff_changes;
 
-pub use changes::{Changed, Changes, changes};
 pub use request::{Coverage, Did, RequestFound, by_request, coverage};
+pub use staff_changes::{Changed, Changes, changes};
 
 use rusqlite::Row;
 use scrip_protocol::{CampaignId, ClientId, Position, RequestId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::figures::activations::{self, Activation, Before};
+use crate::figures::activation_list::{self, Activation, Before};
 use crate::figures::campaign_list::{self, Campaign};
-use crate::figures::codes::{CodeStatus, Use, Uses, is_archived, status};
+use crate::figures::code_table::{CodeStatus, Use, Uses, is_archived, status};
 use crate::history::{self, ClientCard};
 use crate::read_model::{AsOf, View, code_form, folded};
 use crate::refusals::{self, Refusal, RefusalFilter};
@@ -127,7 +127,7 @@ pub(crate) const PLACES: &str = "SELECT code.campaign, campaign.name, code.slot,
 pub fn guess(view: &View<'_>, text: &str, sees_codes: bool) -> rusqlite::Result<Found> {
     let text = text.trim();
     let activation = match text.parse() {
-        Ok(position) if sees_codes => activations::one(view, Position(position))?,
+        Ok(position) if sees_codes => activation_list::one(view, Position(position))?,
         Ok(_) | Err(_) => None,
     };
     let by_id = match text.parse::<ClientId>() {

@@ -9,7 +9,7 @@ use scrip_protocol::{ClubId, Position, Record, Settings};
 use scrip_reporting::read_model::{ReadModel, ReadModelError};
 
 use crate::support::recount::Recount;
-use crate::support::{read_model, synthetic, tables};
+use crate::support::{model_files, synthetic, tables};
 
 /// Twenty clubs, two in each batch.
 fn clubs() -> Vec<Vec<u8>> {
@@ -29,9 +29,9 @@ fn check(damage: impl FnOnce(&mut Vec<Vec<u8>>), after: u64, is_it: impl Fn(&Bat
     let batches = clubs();
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("read-model.sqlite");
-    let mut model = read_model::open(&path);
+    let mut model = model_files::open(&path);
     model.apply(&batches[..4]).expect("batches that come next");
-    let before = read_model::dump(&path);
+    let before = model_files::dump(&path);
     let mut damaged = batches[4..7].to_vec();
     damage(&mut damaged);
     let refused = model.apply(&damaged).expect_err("one of them is not in order");
@@ -39,11 +39,11 @@ fn check(damage: impl FnOnce(&mut Vec<Vec<u8>>), after: u64, is_it: impl Fn(&Bat
     assert!(is_it(&cause), "{cause:?}");
     assert_eq!(found, Position(after));
     drop(model);
-    read_model::same(&before, &read_model::dump(&path), "nothing is applied");
-    let mut model = read_model::open(&path);
+    model_files::same(&before, &model_files::dump(&path), "nothing is applied");
+    let mut model = model_files::open(&path);
     assert_eq!(model.cursor().position, Position(8));
-    read_model::apply(&mut model, &batches, || 2, |_| true);
-    tables::compare(&read_model::look(&path), &Recount::of(&batches).now(), "the right batches");
+    model_files::apply(&mut model, &batches, || 2, |_| true);
+    tables::compare(&model_files::look(&path), &Recount::of(&batches).now(), "the right batches");
 }
 
 /// K9: settings with an unknown code form stop the read model, instead of being read as another form; so does a read model that
@@ -58,13 +58,13 @@ fn an_unknown_form_of_codes_is_refused() {
         journal.batch(1, &[settings(canonical), settings(unknown)]);
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("read-model.sqlite");
-        let mut model = read_model::open(&path);
+        let mut model = model_files::open(&path);
         model.apply(&journal.batches[..1]).expect("a batch that comes next");
         let refused = model.apply(&journal.batches[1..]).expect_err("the form is not known");
         let ReadModelError::CodeForm { position, source } = refused else { panic!("{refused}") };
         assert_eq!((position, source, model.cursor().position), (Position(3), UnknownForm(unknown), Position(1)));
         drop(model);
-        assert_eq!(read_model::open(&path).cursor().position, Position(1));
+        assert_eq!(model_files::open(&path).cursor().position, Position(1));
         let sql = rusqlite::Connection::open(&path).expect("a database");
         sql.execute("UPDATE organisation SET code_form = 3", []).expect("there are settings");
         drop(sql);

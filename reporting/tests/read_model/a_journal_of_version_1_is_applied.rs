@@ -14,7 +14,7 @@ use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position
 
 use crate::support::recount::Recount;
 use crate::support::synthetic::{BEGAN_MS, Journal, stamp};
-use crate::support::{read_model, tables};
+use crate::support::{model_files, tables};
 
 /// The batches of the stored journal of version 1, and where it ends.
 fn stored() -> (Vec<Vec<u8>>, ChainEnd) {
@@ -38,7 +38,7 @@ fn replay(state: &mut State, batches: &[Vec<u8>]) {
 
 /// The expiries of the open holds of a credential, by position.
 fn of_tables(path: &Path, credential: CredentialId) -> Vec<(u64, u64)> {
-    let connection = read_model::look(path);
+    let connection = model_files::look(path);
     let query = "SELECT hold, expires_ms FROM hold WHERE credential = ? AND ended IS NULL ORDER BY hold";
     let mut statement = connection.prepare(query).expect("it is a query");
     let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64));
@@ -63,13 +63,13 @@ fn a_revocation_ends_the_holds_that_the_engine_ends() {
     let names_the_form = SettingsSet { settings, codes: RecordedForm::of(state.code_form()) };
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("read-model.sqlite");
-    let mut model = read_model::open(&path);
-    read_model::apply(&mut model, &batches, || 3, |_| true);
-    tables::compare(&read_model::look(&path), &Recount::of(&batches).now(), "the stored journal");
+    let mut model = model_files::open(&path);
+    model_files::apply(&mut model, &batches, || 3, |_| true);
+    tables::compare(&model_files::look(&path), &Recount::of(&batches).now(), "the stored journal");
 
     let mut journal = Journal::after(end);
     let query = "SELECT max(credential) FROM credential";
-    let newest: u32 = read_model::look(&path).query_row(query, [], |row| row.get(0)).expect("there are some");
+    let newest: u32 = model_files::look(&path).query_row(query, [], |row| row.get(0)).expect("there are some");
     let (before, after) = (CredentialId(newest + 1), CredentialId(newest + 2));
     let added = |credential: CredentialId| -> Record {
         let (name, secret) = (format!("Till {credential}"), Secret::Token([credential.0 as u8; 32]));
@@ -88,12 +88,12 @@ fn a_revocation_ends_the_holds_that_the_engine_ends() {
     let records = [held(1, before), held(2, after), revoked(3, before), names_the_form.into(), revoked(4, after)];
     journal.batch(now_ms - BEGAN_MS, &records);
     replay(&mut state, &journal.batches);
-    read_model::apply(&mut model, &journal.batches, || 1, |_| true);
+    model_files::apply(&mut model, &journal.batches, || 1, |_| true);
     let expected = |hold: u64, expires_ms| vec![(end.position.0 + 2 + hold, expires_ms)];
     assert_eq!(of_tables(&path, before), expected(1, expires_ms));
     assert_eq!(of_engine(&state, before), expected(1, expires_ms));
     assert_eq!(of_tables(&path, after), expected(2, now_ms));
     assert_eq!(of_engine(&state, after), expected(2, now_ms));
     let whole = [batches, journal.batches].concat();
-    tables::compare(&read_model::look(&path), &Recount::of(&whole).now(), "the continued journal");
+    tables::compare(&model_files::look(&path), &Recount::of(&whole).now(), "the continued journal");
 }

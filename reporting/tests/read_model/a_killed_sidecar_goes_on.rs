@@ -11,7 +11,7 @@ use scrip_protocol::batch::Batch;
 
 use crate::support::recount::Recount;
 use crate::support::workload::Workload;
-use crate::support::{read_model, seed, tables};
+use crate::support::{model_files, seed, tables};
 
 /// The environment variable with the folder of the journal that a child process must apply.
 const FOLDER: &str = "SCRIP_APPLIES_BATCHES_OF";
@@ -26,11 +26,11 @@ fn the_child_that_applies_batches() {
     let Ok(dir) = std::env::var(FOLDER) else { return };
     let dir = Path::new(&dir);
     let batches = read_journal(&dir.join("journal"));
-    let mut model = read_model::open(&dir.join("read-model.sqlite"));
+    let mut model = model_files::open(&dir.join("read-model.sqlite"));
     let mut random = fastrand::Rng::new();
     let said = || std::io::stdout().write_all(b"@").and_then(|()| std::io::stdout().flush());
     said().expect("somebody listens");
-    read_model::apply(&mut model, &batches, || random.usize(1..9), |_| said().is_ok());
+    model_files::apply(&mut model, &batches, || random.usize(1..9), |_| said().is_ok());
 }
 
 fn write_journal(path: &Path, batches: &[Vec<u8>]) {
@@ -73,12 +73,12 @@ async fn journal(seed: u64) -> (Vec<Vec<u8>>, Recount) {
 
 /// Checks an interrupted read model: the file is intact, and equals the recount at its position.
 fn check_left(path: &Path, recount: &Recount, what: &str) {
-    let model = read_model::open(path);
+    let model = model_files::open(path);
     let cursor = model.cursor();
     let past = recount.at(cursor.position);
     assert_eq!(cursor, past.end, "{what}: the cursor is not at the end of a batch");
-    let connection = read_model::look(path);
-    assert!(read_model::is_in_order(&connection), "{what}");
+    let connection = model_files::look(path);
+    assert!(model_files::is_in_order(&connection), "{what}");
     if cursor.position.0 > 0 {
         tables::compare(&connection, &past, what);
     }
@@ -98,8 +98,8 @@ fn kill_again_and_again(seed: u64, batches: &[Vec<u8>], recount: &Recount) {
     let path = dir.path().join("read-model.sqlite");
     write_journal(&dir.path().join("journal"), batches);
     let whole = dir.path().join("whole.sqlite");
-    read_model::apply(&mut read_model::open(&whole), batches, || 3, |_| true);
-    let whole = read_model::dump(&whole);
+    model_files::apply(&mut model_files::open(&whole), batches, || 3, |_| true);
+    let whole = model_files::dump(&whole);
     let (mut kills, mut in_the_middle) = (0, 0);
     while kills < KILLS {
         let mut child = Command::new(std::env::current_exe().expect("it runs"));
@@ -120,15 +120,15 @@ fn kill_again_and_again(seed: u64, batches: &[Vec<u8>], recount: &Recount) {
         child.0.wait().expect("it is ours");
         kills += 1;
         check_left(&path, recount, &format!("kill {kills}"));
-        let position = read_model::open(&path).cursor().position;
+        let position = model_files::open(&path).cursor().position;
         in_the_middle += usize::from(position.0 > 0 && position < recount.end().position);
         if position == recount.end().position {
-            read_model::same(&whole, &read_model::dump(&path), "after having been killed");
+            model_files::same(&whole, &model_files::dump(&path), "after having been killed");
             remove(&path);
         }
     }
-    read_model::apply(&mut read_model::open(&path), batches, || 4, |_| true);
-    read_model::same(&whole, &read_model::dump(&path), "after having been killed");
+    model_files::apply(&mut model_files::open(&path), batches, || 4, |_| true);
+    model_files::same(&whole, &model_files::dump(&path), "after having been killed");
     assert!(in_the_middle > KILLS / 4, "{in_the_middle} of {kills} kills came in the middle");
 }
 
@@ -152,22 +152,22 @@ fn lose_power(seed: u64, batches: &[Vec<u8>], recount: &Recount) {
     let dir = tempfile::tempdir().expect("a folder");
     let (path, copy) = (dir.path().join("read-model.sqlite"), dir.path().join("copy.sqlite"));
     let whole = dir.path().join("whole.sqlite");
-    read_model::apply(&mut read_model::open(&whole), batches, || 5, |_| true);
-    let whole = read_model::dump(&whole);
+    model_files::apply(&mut model_files::open(&whole), batches, || 5, |_| true);
+    let whole = model_files::dump(&whole);
     // One part is in the file itself, another in the log.
-    let mut model = read_model::open(&path);
+    let mut model = model_files::open(&path);
     let half = batches.len() / 2;
     let middle = Batch::parse(&batches[half]).expect("whole").end().position;
-    read_model::apply(&mut model, &batches[..=half], || 2, |_| true);
+    model_files::apply(&mut model, &batches[..=half], || 2, |_| true);
     model.close().expect("nobody reads it");
     // A reader that begins while the log is empty prevents all of the log from being checkpointed. It begins before the log has a
     // writer: otherwise the pages added by opening the writer could be checkpointed, and a log truncated before them would no
     // longer belong to the file.
-    let reader = read_model::look(&path);
+    let reader = model_files::look(&path);
     reader.execute_batch("BEGIN; SELECT position FROM cursor;").expect("it can be read");
     let file = std::fs::read(&path).expect("it can be read");
-    let mut model = read_model::open(&path);
-    read_model::apply(&mut model, batches, || random.usize(1..6), |_| true);
+    let mut model = model_files::open(&path);
+    model_files::apply(&mut model, batches, || random.usize(1..6), |_| true);
     assert!(std::fs::read(&path).expect("it can be read") == file, "the log was brought into the file under a reader");
     let log = std::fs::read(format!("{}-wal", path.display())).expect("it is open");
     let mut earlier = std::collections::BTreeSet::new();
@@ -182,11 +182,11 @@ fn lose_power(seed: u64, batches: &[Vec<u8>], recount: &Recount) {
         std::fs::write(format!("{}-wal", copy.display()), &kept).expect("it can be written");
         let what = format!("{} of {} bytes of the log", kept.len(), log.len());
         check_left(&copy, recount, &what);
-        let position = read_model::open(&copy).cursor().position;
+        let position = model_files::open(&copy).cursor().position;
         assert!(position >= middle, "{what}: what was brought into the file is lost");
         earlier.insert(position);
-        read_model::apply(&mut read_model::open(&copy), batches, || 7, |_| true);
-        read_model::same(&whole, &read_model::dump(&copy), &what);
+        model_files::apply(&mut model_files::open(&copy), batches, || 7, |_| true);
+        model_files::same(&whole, &model_files::dump(&copy), &what);
     }
     assert!(earlier.len() > 3, "the log was cut at {earlier:?} only");
     drop((model, reader));

@@ -11,7 +11,7 @@ use scrip_protocol::record::{SettingsApplied, SettingsSet};
 use scrip_protocol::{CampaignId, ClientId, ClubId, CredentialId, Money, Position, Record, Settings, Stamp};
 use scrip_reporting::read_model::seed::SeededHold;
 
-use crate::support::read_model;
+use crate::support::model_files;
 use crate::support::synthetic::{BEGAN_MS, Journal, created, stamp};
 
 fn settings_set(form: CodeForm) -> Record {
@@ -20,7 +20,7 @@ fn settings_set(form: CodeForm) -> Record {
 
 /// When each hold expires, by position.
 fn expiries(path: &Path) -> Vec<i64> {
-    let connection = read_model::look(path);
+    let connection = model_files::look(path);
     let mut statement = connection.prepare("SELECT expires_ms FROM hold ORDER BY hold").expect("it is a query");
     let found = statement.query_map([], |row| row.get::<_, i64>(0)).expect("it can be run");
     found.collect::<Result<_, _>>().expect("it is answered")
@@ -44,7 +44,7 @@ fn the_open_holds_of_a_revoked_credential_expire_then() {
     for group in [1, 3] {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("read-model.sqlite");
-        read_model::apply(&mut read_model::open(&path), &journal.batches, || group, |_| true);
+        model_files::apply(&mut model_files::open(&path), &journal.batches, || group, |_| true);
         // Open, already expired, another credential's, already released.
         assert_eq!(expiries(&path), [1_790_000_000_002, 5, later, later].map(|expires_ms: u64| expires_ms as i64));
     }
@@ -71,7 +71,7 @@ fn a_read_model_seeded_from_version_1_expires_the_holds_that_the_engine_expires(
         let holder = state.holds.open().next().expect("one is open").credential;
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("read-model.sqlite");
-        let mut model = read_model::open(&path);
+        let mut model = model_files::open(&path);
         let seeded = model.seed(end, |seed| {
             seed.settings(state.settings(), state.recorded_form())?;
             state.holds.open().try_for_each(|held| {
@@ -93,7 +93,7 @@ fn a_read_model_seeded_from_version_1_expires_the_holds_that_the_engine_expires(
         let records: Vec<Record> = before.into_iter().chain([revoked]).collect();
         let mut journal = Journal::after(end);
         journal.batch(now_ms - BEGAN_MS, &records);
-        read_model::apply(&mut model, &journal.batches, || 1, |_| true);
+        model_files::apply(&mut model, &journal.batches, || 1, |_| true);
         for record in &records {
             state.apply(now_ms, record);
         }

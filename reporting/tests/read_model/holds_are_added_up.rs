@@ -11,7 +11,7 @@ use scrip_reporting::read_model::Readers;
 
 use crate::support::recount::Recount;
 use crate::support::synthetic::{BEGAN_MS, Journal, activation, created, refunded, stamp};
-use crate::support::{read_model, seed, tables};
+use crate::support::{model_files, seed, tables};
 
 const CAMPAIGN: CampaignId = CampaignId(1);
 const CODES: u32 = 4;
@@ -128,7 +128,7 @@ fn what_is_held_at_a_time_equals_a_recount() {
         let mut sizes = random.fork();
         let applied = |model: &scrip_reporting::read_model::ReadModel| {
             let past = recount.at(model.cursor().position);
-            tables::compare(&read_model::look(&path), &past, "the tables");
+            tables::compare(&model_files::look(&path), &past, "the tables");
             for _ in 0..6 {
                 let now_ms = past.end.time_ms + some_time(&mut random, [2, 3_000, 4_000_000]);
                 let figures = Readers::new(&path).view_at(now_ms, |view| of_campaign(view, CAMPAIGN));
@@ -141,8 +141,8 @@ fn what_is_held_at_a_time_equals_a_recount() {
             !random.bool()
         };
         let mut applied = applied;
-        while read_model::open(&path).cursor() != recount.end() {
-            read_model::apply(&mut read_model::open(&path), batches, || sizes.usize(1..6), &mut applied);
+        while model_files::open(&path).cursor() != recount.end() {
+            model_files::apply(&mut model_files::open(&path), batches, || sizes.usize(1..6), &mut applied);
         }
     }
 }

@@ -6,18 +6,18 @@ use scrip_protocol::command::{
     Terms,
 };
 use scrip_protocol::{CampaignId, ClientId, ClubId, Kind, Money, Position, Record, wire};
-use scrip_reporting::figures::activations::Before;
+use scrip_reporting::figures::activation_list::Before;
 use scrip_reporting::read_model::Readers;
 use scrip_reporting::refusals::{self, Refusal, RefusalFilter};
 
-use crate::support::read_model;
+use crate::support::model_files;
 use crate::support::synthetic::{Journal, activation, created, stamp};
 
 /// The refusals of a journal that match a filter.
 fn refusals_of(batches: &[Vec<u8>], filter: &RefusalFilter) -> Vec<Refusal> {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("read-model.sqlite");
-    read_model::apply(&mut read_model::open(&path), batches, || 3, |_| true);
+    model_files::apply(&mut model_files::open(&path), batches, || 3, |_| true);
     let page = Before { before: None, limit: 100 };
     let found = Readers::new(&path).view(|view| refusals::list(view, filter, page, &|_| true));
     found.expect("it can be read").refusals

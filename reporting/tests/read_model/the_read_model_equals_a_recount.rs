@@ -7,7 +7,7 @@ use scrip_reporting::read_model::Readers;
 
 use crate::support::recount::Recount;
 use crate::support::workload::Workload;
-use crate::support::{figures, read_model, seed, synthetic, tables};
+use crate::support::{answers, model_files, seed, synthetic, tables};
 
 /// T1 to T7, B1 to B5, Z16, X1 to X6, Z1 to Z3, Z10, Z13: every table and every figure, at many positions of a random workload
 /// with archives, restores, refunds, amount edits and holds.
@@ -28,9 +28,9 @@ async fn every_figure_equals_a_recount_at_many_positions() {
 fn check(random: &mut fastrand::Rng, batches: &[Vec<u8>], recount: &Recount) {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("read-model.sqlite");
-    let mut model = read_model::open(&path);
+    let mut model = model_files::open(&path);
     let mut sizes = random.fork();
-    read_model::apply(
+    model_files::apply(
         &mut model,
         batches,
         || [1, 1, 2, 5, 20][sizes.usize(..5)],
@@ -38,10 +38,10 @@ fn check(random: &mut fastrand::Rng, batches: &[Vec<u8>], recount: &Recount) {
             let position = model.cursor().position;
             if random.u32(..4) == 0 || position == recount.end().position {
                 let past = recount.at(position);
-                tables::compare(&read_model::look(&path), &past, "the tables");
+                tables::compare(&model_files::look(&path), &past, "the tables");
                 // Now, and later, while no records arrive.
                 for now_ms in [0, past.end.time_ms.saturating_add(random.u64(..4_000))] {
-                    let checked = Readers::new(&path).view_at(now_ms, |view| figures::check(view, &past, random));
+                    let checked = Readers::new(&path).view_at(now_ms, |view| answers::check(view, &past, random));
                     checked.unwrap_or_else(|why| panic!("at position {position}: {why:?}"));
                 }
             }
@@ -70,14 +70,14 @@ fn positions_past_a_stretch_are_counted() {
         batches.iter().for_each(|batch| recount.read(batch).expect("the batch comes next"));
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("read-model.sqlite");
-        drop(read_model::open(&path));
+        drop(model_files::open(&path));
         let cursor = (before.position.0 as i64, before.hash, before.time_ms as i64);
         let connection = rusqlite::Connection::open(&path).expect("it was made");
         connection.execute("UPDATE cursor SET position = ?, hash = ?, time_ms = ?", cursor).expect("a cursor is there");
         drop(connection);
-        read_model::apply(&mut read_model::open(&path), &batches, || 3, |_| true);
-        tables::compare(&read_model::look(&path), &recount.now(), "around a stretch");
-        let checked = Readers::new(&path).view(|view| figures::check(view, &recount.now(), &mut random));
+        model_files::apply(&mut model_files::open(&path), &batches, || 3, |_| true);
+        tables::compare(&model_files::look(&path), &recount.now(), "around a stretch");
+        let checked = Readers::new(&path).view(|view| answers::check(view, &recount.now(), &mut random));
         checked.unwrap_or_else(|why| panic!("around position {stretch}: {why:?}"));
     }
 }
@@ -95,15 +95,15 @@ async fn groups_of_batches_do_not_matter() {
     for batches in [batches, synthetic::extremes()] {
         let dir = tempfile::tempdir().expect("a folder");
         let path = |name: &str| dir.path().join(name);
-        read_model::apply(&mut read_model::open(&path("at once")), &batches, || usize::MAX, |_| true);
-        read_model::apply(&mut read_model::open(&path("one by one")), &batches, || 1, |_| true);
-        let (at_once, one_by_one) = (read_model::dump(&path("at once")), read_model::dump(&path("one by one")));
-        read_model::same(&at_once, &one_by_one, "all batches at once, and one by one");
-        while read_model::open(&path("again")).cursor().position < Recount::of(&batches).end().position {
-            let mut model = read_model::open(&path("again"));
+        model_files::apply(&mut model_files::open(&path("at once")), &batches, || usize::MAX, |_| true);
+        model_files::apply(&mut model_files::open(&path("one by one")), &batches, || 1, |_| true);
+        let (at_once, one_by_one) = (model_files::dump(&path("at once")), model_files::dump(&path("one by one")));
+        model_files::same(&at_once, &one_by_one, "all batches at once, and one by one");
+        while model_files::open(&path("again")).cursor().position < Recount::of(&batches).end().position {
+            let mut model = model_files::open(&path("again"));
             let mut groups = random.usize(1..6);
             let mut sizes = random.fork();
-            read_model::apply(
+            model_files::apply(
                 &mut model,
                 &batches,
                 || sizes.usize(1..12),
@@ -113,7 +113,7 @@ async fn groups_of_batches_do_not_matter() {
                 },
             );
         }
-        read_model::same(&at_once, &read_model::dump(&path("again")), "opened again and again");
+        model_files::same(&at_once, &model_files::dump(&path("again")), "opened again and again");
     }
     assert!(recount.end().position.0 > 0);
 }

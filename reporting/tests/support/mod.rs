@@ -3,15 +3,15 @@
 //!
 //! - [`recount`]: the figures, recounted from the list of all records for each question; it is slow, and stores no sums.
 //! - [`workload`]: a real engine on loopback, driven at random. [`synthetic`]: journals of extreme values, without an engine.
-//! - [`tables`]: compares each table with the recount; [`figures`]: compares each answer with it.
-//! - [`read_model`]: applies batches, and dumps the database.
+//! - [`tables`]: compares each table with the recount; [`answers`]: compares each answer with it.
+//! - [`model_files`]: applies batches, and dumps the database.
 //!
 //! Nothing here sleeps to synchronise: every wait is for a condition, with a deadline.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-pub(crate) mod figures;
-pub(crate) mod read_model;
+pub(crate) mod answers;
+pub(crate) mod model_files;
 pub(crate) mod recount;
 pub(crate) mod synthetic;
 pub(crate) mod tables;

@@ -1,8 +1,8 @@
 //! `scrip campaign`: campaigns.
 
-mod restore;
-mod show;
-mod terms;
+mod campaign_cards;
+mod campaign_options;
+mod restored_codes;
 
 use clap::{Args, Subcommand};
 use scrip_client::{Client, ClientError};
@@ -16,9 +16,9 @@ use super::lists::{CodeList, Conflict};
 use crate::exit::{Exit, words_of};
 use crate::print;
 use crate::reach::{Reach, RequestArgs};
-pub(super) use show::club_names;
-use terms::{ChangedTerms, NewTerms};
-pub(super) use terms::{ends, starts};
+pub(super) use campaign_cards::club_names;
+use campaign_options::{ChangedTerms, NewTerms};
+pub(super) use campaign_options::{ends, starts};
 
 /// Create, change, show, switch, archive and restore campaigns
 ///
@@ -35,7 +35,7 @@ enum Command {
     Create(Box<Create>),
     Update(Box<Update>),
     /// List the campaigns
-    List(show::List),
+    List(campaign_cards::List),
     /// Show a campaign's terms and counters
     Show {
         /// Number of the campaign
@@ -121,7 +121,7 @@ impl Campaign {
             Command::Create(create) => create.run().await,
             Command::Update(update) => update.run().await,
             Command::List(list) => list.run().await,
-            Command::Show { campaign, reach } => show::show(&reach, campaign).await,
+            Command::Show { campaign, reach } => campaign_cards::show(&reach, campaign).await,
             Command::Activate(named) => named.switch(true).await,
             Command::Deactivate(named) => named.switch(false).await,
             Command::Archive(named) => named.archive().await,
@@ -165,7 +165,7 @@ impl Update {
             UpdateCampaignOutcome::Updated(_) if self.reach.json => Ok(Exit::Done),
             UpdateCampaignOutcome::Updated(_) => {
                 // The update is done, so a failed lookup does not fail the command.
-                if let Err(error) = show::show_by(&client, &self.reach, self.campaign).await {
+                if let Err(error) = campaign_cards::show_by(&client, &self.reach, self.campaign).await {
                     print::complain(&format!("scrip: the campaign cannot be shown: {}", words_of(&error)));
                 }
                 Ok(Exit::Done)

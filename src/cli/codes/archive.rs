@@ -1,13 +1,16 @@
 //! `scrip codes archive`, `scrip codes restore`: individual codes of a campaign (X2, A5, A6).
 
 use clap::Args;
+use scrip_client::{Client, ClientError};
 use scrip_lists::{Part, Parts, Places, Skipped};
-use scrip_protocol::command::{ArchiveCodes, ArchiveCodesOutcome, LineVerdict, RestoreCodes, RestoreCodesOutcome, SkippedLine};
+use scrip_protocol::command::{
+    ArchiveCodes, ArchiveCodesOutcome, CodeTexts, LineVerdict, RestoreCodes, RestoreCodesOutcome, SkippedLine,
+};
 use scrip_protocol::{CampaignId, RequestId};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::lists::{SomeCodes, report};
+use crate::cli::lists::{SomeCodes, results};
 use crate::exit::{Exit, words_of};
 use crate::print;
 use crate::progress::Progress;
@@ -23,14 +26,8 @@ use crate::reach::{Reach, RequestArgs};
   scrip codes archive 7 SPRING-1 SPRING-2
   scrip codes archive 7 --file leaked.txt")]
 pub(super) struct Archive {
-    /// Number of the campaign
-    campaign: CampaignId,
     #[command(flatten)]
-    codes: SomeCodes,
-    #[command(flatten)]
-    request_args: RequestArgs,
-    #[command(flatten)]
-    reach: Reach,
+    named: NamedCodes,
 }
 
 /// Restore archived codes of a campaign
@@ -42,6 +39,13 @@ pub(super) struct Archive {
   scrip codes restore 7 SPRING-1 SPRING-2
   scrip codes restore 7 --file found.txt")]
 pub(super) struct Restore {
+    #[command(flatten)]
+    named: NamedCodes,
+}
+
+/// Codes of a campaign to change.
+#[derive(Debug, Args)]
+struct NamedCodes {
     /// Number of the campaign
     campaign: CampaignId,
     #[command(flatten)]
@@ -72,60 +76,58 @@ fn refused(outcome: &(impl Serialize + ToString)) -> Answer {
 
 impl Archive {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let request = self.request_args.id();
-        let done = self.send(request).await;
-        done.map_err(|error| self.reach.without_outcome(&self.request_args, request, error))
-    }
-
-    async fn send(&self, request: RequestId) -> anyhow::Result<Exit> {
-        let campaign = self.campaign;
-        let mut given = self.codes.open()?;
-        let places = given.places();
-        let client = self.reach.client_for(&self.request_args).await?;
-        let mut change = Change::new(&self.reach, "archived")?;
-        let mut parts = Parts::of(given.lines()?);
-        while let Some(part) = parts.next().transpose().map_err(|error| change.interrupted(error.into(), request))? {
-            let command = ArchiveCodes { campaign, codes: part.lines.clone() };
-            let answer = match client.archive_codes(request.of_part(part.number), &command).await {
-                Ok(ArchiveCodesOutcome::Archived { codes, skipped }) => Answer::Changed(codes, skipped),
-                Ok(other @ ArchiveCodesOutcome::CodesMissing) => no_codes(&other),
-                Ok(other @ (ArchiveCodesOutcome::UnknownCampaign | ArchiveCodesOutcome::TooManyLines)) => refused(&other),
-                Err(error) => return Err(change.interrupted(error.into(), request)),
-            };
-            if !change.take(&part, answer) {
-                break;
-            }
-        }
-        Ok(change.print(places.as_ref(), request))
+        let archive = async |client: &Client, request, campaign, codes| {
+            Ok(match client.archive_codes(request, &ArchiveCodes { campaign, codes }).await? {
+                ArchiveCodesOutcome::Archived { codes, skipped } => Answer::Changed(codes, skipped),
+                other @ ArchiveCodesOutcome::CodesMissing => no_codes(&other),
+                other @ (ArchiveCodesOutcome::UnknownCampaign | ArchiveCodesOutcome::TooManyLines) => refused(&other),
+            })
+        };
+        self.named.change("archived", archive).await
     }
 }
 
 impl Restore {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
+        let restore = async |client: &Client, request, campaign, codes| {
+            Ok(match client.restore_codes(request, &RestoreCodes { campaign, codes }).await? {
+                RestoreCodesOutcome::Restored { codes, skipped } => Answer::Changed(codes, skipped),
+                other @ RestoreCodesOutcome::CodesMissing => no_codes(&other),
+                other @ (RestoreCodesOutcome::UnknownCampaign
+                | RestoreCodesOutcome::CampaignArchived
+                | RestoreCodesOutcome::TooManyLines) => refused(&other),
+            })
+        };
+        self.named.change("restored", restore).await
+    }
+}
+
+impl NamedCodes {
+    /// Changes the codes part by part. `done` is the past participle of the change.
+    async fn change(
+        &self,
+        done: &'static str,
+        call: impl AsyncFn(&Client, RequestId, CampaignId, CodeTexts) -> Result<Answer, ClientError>,
+    ) -> anyhow::Result<Exit> {
         let request = self.request_args.id();
-        let done = self.send(request).await;
-        done.map_err(|error| self.reach.without_outcome(&self.request_args, request, error))
+        let changed = self.send(request, done, call).await;
+        changed.map_err(|error| self.reach.without_outcome(&self.request_args, request, error))
     }
 
-    async fn send(&self, request: RequestId) -> anyhow::Result<Exit> {
-        let campaign = self.campaign;
+    async fn send(
+        &self,
+        request: RequestId,
+        done: &'static str,
+        call: impl AsyncFn(&Client, RequestId, CampaignId, CodeTexts) -> Result<Answer, ClientError>,
+    ) -> anyhow::Result<Exit> {
         let mut given = self.codes.open()?;
         let places = given.places();
         let client = self.reach.client_for(&self.request_args).await?;
-        let mut change = Change::new(&self.reach, "restored")?;
+        let mut change = Change::new(&self.reach, done)?;
         let mut parts = Parts::of(given.lines()?);
         while let Some(part) = parts.next().transpose().map_err(|error| change.interrupted(error.into(), request))? {
-            let command = RestoreCodes { campaign, codes: part.lines.clone() };
-            let answer = match client.restore_codes(request.of_part(part.number), &command).await {
-                Ok(RestoreCodesOutcome::Restored { codes, skipped }) => Answer::Changed(codes, skipped),
-                Ok(other @ RestoreCodesOutcome::CodesMissing) => no_codes(&other),
-                Ok(
-                    other @ (RestoreCodesOutcome::UnknownCampaign
-                    | RestoreCodesOutcome::CampaignArchived
-                    | RestoreCodesOutcome::TooManyLines),
-                ) => refused(&other),
-                Err(error) => return Err(change.interrupted(error.into(), request)),
-            };
+            let answer = call(&client, request.of_part(part.number), self.campaign, part.lines.clone()).await;
+            let answer = answer.map_err(|error| change.interrupted(error.into(), request))?;
             if !change.take(&part, answer) {
                 break;
             }
@@ -207,17 +209,17 @@ impl Change<'_> {
                 let codes = print::count(self.codes, "code");
                 let left_out = print::grouped(self.skipped.number());
                 print::line(format_args!("{} {codes} up to {place} before that, skipped {left_out}", self.done));
-                report::print_skipped(&self.skipped, places);
+                results::print_skipped(&self.skipped, places);
             }
             return Exit::Refused;
         }
         if self.reach.json {
             let before = format!(r#"{{"request":"{request}","outcome":{{"{}":{{"codes":{},"skipped":"#, self.done, self.codes);
-            report::print_skipped_json(self.skipped, &before, "}}}");
+            results::print_skipped_json(self.skipped, &before, "}}}");
         } else {
             let left_out = print::grouped(self.skipped.number());
             print::line(format_args!("{} {}, skipped {left_out}", self.done, print::grouped(self.codes)));
-            report::print_skipped(&self.skipped, places);
+            results::print_skipped(&self.skipped, places);
         }
         if self.is_incomplete { Exit::Refused } else { Exit::Done }
     }

@@ -1,7 +1,7 @@
 //! `scrip codes`: the codes of campaigns.
 
 mod archive;
-mod check;
+mod check_free;
 mod generate;
 mod list;
 
@@ -25,7 +25,7 @@ pub(crate) struct Codes {
 enum Command {
     Add(Add),
     Generate(generate::Generate),
-    Check(check::Check),
+    Check(check_free::Check),
     List(list::List),
     Archive(archive::Archive),
     Restore(archive::Restore),

@@ -3,7 +3,7 @@
 //! Nothing here locks or writes: a damaged file stays as it was found, and the files of a running engine can be inspected.
 
 mod journal;
-mod snapshot;
+mod snapshot_file;
 
 use clap::{Args, Subcommand};
 
@@ -21,7 +21,7 @@ pub(crate) struct Inspect {
 #[derive(Debug, Subcommand)]
 enum Command {
     Journal(journal::Journal),
-    Snapshot(snapshot::Snapshot),
+    Snapshot(snapshot_file::Snapshot),
 }
 
 impl Inspect {

@@ -6,7 +6,7 @@ use scrip_protocol::command::AddCodesOutcome;
 use scrip_protocol::{CampaignId, RequestId};
 use serde_json::json;
 
-use super::{Conflict, announce_header, announce_recognised, past_limit, report};
+use super::{Conflict, announce_header, announce_recognised, past_limit, results};
 use crate::exit::{Exit, words_of};
 use crate::print;
 use crate::progress::Progress;
@@ -86,12 +86,12 @@ impl Addition<'_> {
     fn print(&self, places: &Places, words: &str, (before, after): (&str, &str), counts: Counts, skipped: Skipped) -> Exit {
         if self.reach.json {
             let after = format!(r#"{after},"summary":{}}}"#, json!(counts));
-            report::print_skipped_json(skipped, &format!(r#"{{{before},"skipped":"#), &after);
+            results::print_skipped_json(skipped, &format!(r#"{{{before},"skipped":"#), &after);
         } else {
             let (added, left_out) = (print::grouped(counts.added), print::grouped(counts.skipped()));
             print::line(format_args!("{words}added {added}, skipped {left_out}"));
-            report::print_counts(&counts);
-            report::print_skipped(&skipped, Some(places));
+            results::print_counts(&counts);
+            results::print_skipped(&skipped, Some(places));
         }
         Exit::Done
     }
@@ -105,7 +105,7 @@ impl Addition<'_> {
             match why {
                 NotAdded::Lines(lines) => {
                     let before = format!(r#"{{{key},"outcome":{{"conflicts":"#);
-                    report::print_skipped_json(lines, &before, &format!("}}{after}"));
+                    results::print_skipped_json(lines, &before, &format!("}}{after}"));
                 }
                 NotAdded::TooMany(limit) => {
                     let outcome = json!(AddCodesOutcome::TooManyCodes(limit));
@@ -121,7 +121,7 @@ impl Addition<'_> {
             NotAdded::Lines(lines) => {
                 let number = print::count(lines.number(), "line");
                 print::line(format_args!("refused: {number} cannot be added"));
-                report::print_skipped(&lines, Some(places));
+                results::print_skipped(&lines, Some(places));
                 if before.is_none() && self.on_conflict == Conflict::Reject {
                     let nothing = if matches!(self.target, Target::Campaign(_)) { "added" } else { "created" };
                     print::line(format_args!(

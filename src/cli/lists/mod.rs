@@ -1,10 +1,10 @@
 //! Lists of codes on the command line: arguments and output. The crate `scrip_lists` reads and sends them.
 //!
-//! A list is a file, or codes given as arguments. [`adding`] adds a list to a campaign; [`report`] prints the results for its
+//! A list is a file, or codes given as arguments. [`adding`] adds a list to a campaign; [`results`] prints the results for its
 //! lines.
 
 pub(crate) mod adding;
-pub(crate) mod report;
+pub(crate) mod results;
 
 use std::io;
 use std::path::{Path, PathBuf};

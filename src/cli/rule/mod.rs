@@ -1,14 +1,14 @@
 //! `scrip rule`: the rules that fire on top-ups.
 //!
-//! A rule is written as options (`terms.rs`) or in a file (`file.rs`). `answer.rs` prints the engine's verdict: for an invalid
-//! text, a mark under the position of the error; otherwise the lint findings.
+//! A rule is written as options (`rule_options.rs`) or in a file (`file.rs`). `answer.rs` prints the engine's verdict: for an
+//! invalid text, a mark under the position of the error; otherwise the lint findings.
 
 mod answer;
 mod file;
 mod rehearse;
-mod show;
+mod rule_cards;
+mod rule_options;
 mod template;
-mod terms;
 
 use clap::{Args, Subcommand};
 use scrip_client::{Client, ClientError};
@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::exit::Exit;
 use crate::print;
 use crate::reach::{Reach, RequestArgs};
-use terms::{ChangedTerms, NewTerms};
+use rule_options::{ChangedTerms, NewTerms};
 
 /// Create, change, show, switch, archive and restore top-up rules
 ///
@@ -39,8 +39,8 @@ enum Command {
     Create(Box<Create>),
     Update(Box<Update>),
     /// List the rules
-    List(show::List),
-    Show(show::Show),
+    List(rule_cards::List),
+    Show(rule_cards::Show),
     /// Switch a rule on; it fires on the next matching top-up
     Activate(Named),
     /// Switch a rule off; it keeps its settings and does not fire until it is switched on again
@@ -203,7 +203,7 @@ impl Update {
             UpdateRuleOutcome::InvalidRule(why) => {
                 if !self.reach.json {
                     // Only a text that was given can be invalid.
-                    answer::print_place(&changes.applied_to(&terms::blank("")), &why);
+                    answer::print_place(&changes.applied_to(&rule_options::blank("")), &why);
                 }
                 Ok(Exit::Refused)
             }
@@ -278,12 +278,12 @@ impl Draft {
     /// The rule to try, and the one that it would replace; `None` if that does not exist, which is printed.
     async fn terms(self, client: &Client, reach: &Reach) -> anyhow::Result<Option<(RuleTerms, RuleId)>> {
         let Some(rule) = self.rule else {
-            return Ok(Some((self.changes.changes()?.applied_to(&terms::blank("draft")), RuleId(0))));
+            return Ok(Some((self.changes.changes()?.applied_to(&rule_options::blank("draft")), RuleId(0))));
         };
         match terms_of(client, rule).await? {
             Some(terms) => Ok(Some((self.changes.changes()?.applied_to(&terms), rule))),
             None => {
-                show::print_unknown(reach, rule);
+                rule_cards::print_unknown(reach, rule);
                 Ok(None)
             }
         }

@@ -206,7 +206,8 @@ impl Index {
             RecordGroup::Credential(CredentialRecord::CredentialAdded(record)) => self.holders.add(state, record.credential),
             RecordGroup::Credential(CredentialRecord::CredentialRevoked(record)) => self.holders.revoke(state, record.credential),
             RecordGroup::Redemption(RedemptionRecord::CodeHeld(_) | RedemptionRecord::HoldReleased(_))
-            | RecordGroup::Directory(DirectoryRecord::GroupRegistered(_) | DirectoryRecord::ClientRegistered(_))
+            | RecordGroup::Directory(DirectoryRecord::GroupRegistered(_))
+            | RecordGroup::Client(_)
             | RecordGroup::Settings(_)
             | RecordGroup::Refusal(_)
             | RecordGroup::Account(_)

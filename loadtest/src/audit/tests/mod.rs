@@ -1,5 +1,5 @@
 //! Records that contradict each other, and records that do not.
 
-mod accounts;
+mod day_of_a_client;
 mod limits;
 mod run;

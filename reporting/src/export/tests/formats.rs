@@ -10,7 +10,7 @@ use parquet::basic::LogicalType;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
-use super::model::{AS_OF, Full, Model, NOW_MS, codes, export, log};
+use super::handwritten::{AS_OF, Full, Model, NOW_MS, codes, export, log};
 use crate::export::{Export, ExportError, Format, What};
 
 const FORMATS: [Format; 3] = [Format::Csv, Format::Xlsx, Format::Parquet];

@@ -1,6 +1,6 @@
 //! Exports of handwritten read models.
 
-mod download;
 mod formats;
-mod model;
+mod handwritten;
+mod over_http;
 mod rows;

@@ -1,7 +1,7 @@
 //! The rows of exports, and their contents.
 
-use super::model::{AS_OF, Model, NOW_MS, codes, export, log};
-use crate::export::{ExportError, Format, Status, Usage, What, activations, codes as code_list};
+use super::handwritten::{AS_OF, Model, NOW_MS, codes, export, log};
+use crate::export::{ExportError, Format, Status, Usage, What, activation_log, code_list};
 use scrip_protocol::CampaignId;
 
 /// T7, A14, T6: one row for each activation of each code, by slot, then in order; one row without activation for a code that had
@@ -284,7 +284,7 @@ fn a_file_is_named_after_its_position() {
 #[test]
 fn no_statement_sorts_or_searches() {
     let model = Model::new();
-    let mut queries = vec![code_list::again_query(), activations::query(false), activations::query(true)];
+    let mut queries = vec![code_list::again_query(), activation_log::query(false), activation_log::query(true)];
     for status in [Status::All, Status::Active, Status::Archived] {
         for usage in [Usage::All, Usage::Used, Usage::Unused] {
             queries.extend([false, true].map(|archived| code_list::query(status, usage, archived)));

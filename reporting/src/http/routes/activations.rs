@@ -7,7 +7,7 @@ use scrip_web::parameters::{FromParameters, Parameters, WHOLE_MAX};
 use scrip_web::problem::Problem;
 
 use super::before;
-use crate::figures::activations::{self, Activations, Before, OneActivation};
+use crate::figures::activation_list::{self, Activations, Before, OneActivation};
 use crate::http::answer::Query;
 use crate::http::answer::{Api, Follows};
 use crate::http::credentials::CAMPAIGNS;
@@ -66,7 +66,7 @@ impl FromParameters for ActivationQuery {
     responses((status = 200, description = "A page of activations.", body = Activations)))]
 pub(crate) async fn of_campaign(State(api): State<Api>, query: Query<CampaignActivationsQuery>) -> Result<Response, Problem> {
     let CampaignActivationsQuery(campaign, before) = query.parameters;
-    api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, _| activations::of_campaign(view, campaign, before)).await
+    api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, _| activation_list::of_campaign(view, campaign, before)).await
 }
 
 /// List the activations of a code
@@ -77,7 +77,7 @@ pub(crate) async fn of_campaign(State(api): State<Api>, query: Query<CampaignAct
     responses((status = 200, description = "A page of activations.", body = Activations)))]
 pub(crate) async fn of_code(State(api): State<Api>, query: Query<CodeActivationsQuery>) -> Result<Response, Problem> {
     let CodeActivationsQuery { campaign, slot, before } = query.parameters;
-    api.answer(query.arrival, CAMPAIGNS, "code", move |view, _| activations::of_code(view, campaign, slot, before)).await
+    api.answer(query.arrival, CAMPAIGNS, "code", move |view, _| activation_list::of_code(view, campaign, slot, before)).await
 }
 
 /// List all activations
@@ -87,7 +87,7 @@ pub(crate) async fn of_code(State(api): State<Api>, query: Query<CodeActivations
     responses((status = 200, description = "A page of activations.", body = Activations)))]
 pub(crate) async fn activations(State(api): State<Api>, query: Query<Before>) -> Result<Response, Problem> {
     let before = query.parameters;
-    api.answer(query.arrival, CAMPAIGNS, "page", move |view, _| activations::of_all(view, before).map(Some)).await
+    api.answer(query.arrival, CAMPAIGNS, "page", move |view, _| activation_list::of_all(view, before).map(Some)).await
 }
 
 fn not_known_here(as_of: AsOf) -> Problem {
@@ -105,7 +105,7 @@ pub(crate) async fn activation(State(api): State<Api>, query: Query<ActivationQu
     let ActivationQuery(id) = query.parameters;
     api.answer_or_problem(Follows::Position, query.arrival, CAMPAIGNS, move |view, _| {
         let as_of = view.as_of;
-        let found = activations::one(view, id)?.map(|activation| OneActivation { activation, as_of });
+        let found = activation_list::one(view, id)?.map(|activation| OneActivation { activation, as_of });
         Ok(found.ok_or_else(|| match as_of.covers(id) {
             true => Problem::no_such("activation").at_view(as_of),
             false => not_known_here(as_of),

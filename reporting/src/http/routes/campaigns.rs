@@ -8,7 +8,7 @@ use scrip_web::problem::Problem;
 
 use crate::figures::activity::{self, Activity, Clubs, DAYS_MAX, Days};
 use crate::figures::campaign_list::{self, CampaignFilter, CampaignPage, Campaigns, Status, StatusFilter};
-use crate::figures::codes::{self, CodeFilter, Codes};
+use crate::figures::code_table::{self, CodeFilter, Codes};
 use crate::figures::{self, CampaignFigures};
 use crate::http::answer::Query;
 use crate::http::answer::{Api, Follows};
@@ -162,5 +162,5 @@ pub(crate) async fn clubs(State(api): State<Api>, query: Query<ClubsQuery>) -> R
     responses((status = 200, description = "A page of codes.", body = Codes)))]
 pub(crate) async fn codes(State(api): State<Api>, query: Query<CodesQuery>) -> Result<Response, Problem> {
     let CodesQuery(campaign, filter) = query.parameters;
-    api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, _| codes::list(view, campaign, &filter)).await
+    api.answer(query.arrival, CAMPAIGNS, "campaign", move |view, _| code_table::list(view, campaign, &filter)).await
 }

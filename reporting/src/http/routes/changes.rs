@@ -6,7 +6,7 @@ use scrip_protocol::CampaignId;
 use scrip_web::parameters::{FromParameters, Parameters};
 use scrip_web::problem::Problem;
 
-use crate::figures::activations::Before;
+use crate::figures::activation_list::Before;
 use crate::http::answer::Api;
 use crate::http::answer::Query;
 use crate::http::credentials::CAMPAIGNS;

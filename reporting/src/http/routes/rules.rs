@@ -6,7 +6,7 @@ use scrip_protocol::RuleId;
 use scrip_web::parameters::{FromParameters, Parameters};
 use scrip_web::problem::Problem;
 
-use crate::figures::rules::{self, RulePage};
+use crate::figures::rule_card::{self, RulePage};
 use crate::http::answer::Api;
 use crate::http::answer::Query;
 use crate::http::credentials::CAMPAIGNS;
@@ -28,5 +28,5 @@ impl FromParameters for RuleQuery {
     responses((status = 200, description = "The rule.", body = RulePage)))]
 pub(crate) async fn rule(State(api): State<Api>, query: Query<RuleQuery>) -> Result<Response, Problem> {
     let RuleQuery(rule) = query.parameters;
-    api.answer(query.arrival, CAMPAIGNS, "rule", move |view, _| rules::show(view, rule)).await
+    api.answer(query.arrival, CAMPAIGNS, "rule", move |view, _| rule_card::show(view, rule)).await
 }

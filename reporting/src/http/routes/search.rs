@@ -6,7 +6,7 @@ use scrip_protocol::{CampaignId, RequestId};
 use scrip_web::parameters::{FromParameters, Parameters};
 use scrip_web::problem::{Kind, Problem};
 
-use crate::figures::activations::Before;
+use crate::figures::activation_list::Before;
 use crate::http::answer::Query;
 use crate::http::answer::{Api, Follows};
 use crate::http::credentials::{CAMPAIGNS, CLIENTS, REQUESTS};

@@ -18,9 +18,9 @@ use tower::ServiceExt;
 
 use super::*;
 mod connections;
-mod history;
+mod coverage;
 mod places;
-mod sight;
+mod seen_by_role;
 
 use crate::read_model::Readers;
 use crate::sample::{self, REQUEST};

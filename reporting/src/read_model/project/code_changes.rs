@@ -7,8 +7,8 @@ use scrip_protocol::command::{CampaignRestored, CampaignUpdated, CodeTexts};
 
 use super::writing::{At, Writing};
 use crate::read_model::campaign_counters::{ALONE, LEFT, cap};
-use crate::read_model::rows::number;
 use crate::read_model::tables::code_form;
+use crate::read_model::values::number;
 
 const ARCHIVE: &str = "UPDATE code SET archived = ?3 WHERE campaign = ?1 AND slot = ?2";
 const RESTORE: &str = "UPDATE code SET archived = 0, taken = ?3 WHERE campaign = ?1 AND slot = ?2";

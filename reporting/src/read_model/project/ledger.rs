@@ -6,7 +6,7 @@ use scrip_protocol::ledger::{Account, Origin, entries};
 use scrip_protocol::{ClubId, Money, Record, TopUpSource};
 
 use super::writing::{At, Writing};
-use crate::read_model::rows::{ClientKey, json, number, request_bytes};
+use crate::read_model::values::{ClientKey, json, number, request_bytes};
 
 /// The contents of a record that all of its entries share.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,17 +1,18 @@
 //! Writes the rows of each record.
 //!
-//! [`Writing::record`] is the one place that dispatches by kind of record; each group of them has a file. A record's rows depend on
-//! the records before it alone, never on where a transaction begins or ends.
+//! [`Writing::record`] dispatches by group of records. A record's rows depend on the records before it alone, never on where a
+//! transaction begins or ends.
 
-mod activations;
 mod code_changes;
 mod ledger;
-mod refusals;
+mod redemptions;
+mod refusal_reasons;
 mod staff;
 mod writing;
 
 use scrip_protocol::command::{BonusOperation, Subject};
-use scrip_protocol::{ClubId, Position, Record};
+use scrip_protocol::record::{AccountRecord, CampaignRecord, ClientRecord, RecordGroup, RedemptionRecord, RefusalRecord};
+use scrip_protocol::{CampaignId, ClubId, Position, Record};
 
 use self::ledger::Whole;
 use self::writing::At;
@@ -25,115 +26,140 @@ impl Writing<'_> {
         if let Some(stamp) = record.stamp() {
             self.gathered.request(*stamp, position, record.kind());
         }
-        match record {
-            Record::Activation(activation) => self.activated(at, activation, None),
-            Record::HoldConfirmed(confirmed) => self.activated(at, &confirmed.activation, Some(confirmed.hold)),
-            Record::ActivationRefunded(refunded) => {
+        match record.by_group() {
+            RecordGroup::Redemption(used) => self.redemption(at, record, used),
+            RecordGroup::Refusal(refused) => self.refused(at, refused),
+            RecordGroup::Account(changed) => self.account(at, record, changed),
+            RecordGroup::Client(ClientRecord::ClientRegistered(registered)) => {
+                self.gathered.history(registered.client, position);
+                self.gathered.client(registered.client, ms).name = Some(registered.name.clone());
+                Ok(())
+            }
+            RecordGroup::Campaign(changed) => {
+                let campaign = self.campaign(at, changed)?;
+                self.change(at, record, Some(campaign))
+            }
+            RecordGroup::Settings(changed) => {
+                self.settings(at, changed)?;
+                self.change(at, record, None)
+            }
+            RecordGroup::Directory(registered) => {
+                self.directory(at, registered)?;
+                self.change(at, record, None)
+            }
+            RecordGroup::Credential(changed) => {
+                self.credential(at, changed)?;
+                self.change(at, record, None)
+            }
+            RecordGroup::Rule(changed) => {
+                self.rule(at, changed)?;
+                self.change(at, record, None)
+            }
+            // The position of a reader is stored only in the list of changes.
+            RecordGroup::Reader(_) => self.change(at, record, None),
+        }
+    }
+
+    fn redemption(&mut self, at: At, record: &Record, used: RedemptionRecord<'_>) -> rusqlite::Result<()> {
+        match used {
+            RedemptionRecord::Activation(activation) => self.activated(at, activation, None),
+            RedemptionRecord::HoldConfirmed(confirmed) => self.activated(at, &confirmed.activation, Some(confirmed.hold)),
+            RedemptionRecord::CodeHeld(held) => self.held(at, held),
+            RedemptionRecord::HoldReleased(released) => self.hold_ended(at, released.hold, "released"),
+            RedemptionRecord::ActivationRefunded(refunded) => {
                 let club = self.refunded(at, refunded)?;
                 let bonus = refunded.refunded.balance;
                 self.entries(at, record, Whole { club: club.map(ClubId), bonus, ..Whole::default() })
             }
-            Record::CodeHeld(held) => self.held(at, held),
-            Record::HoldReleased(released) => self.hold_ended(at, released.hold, "released"),
-            Record::ToppedUp(done) => {
+        }
+    }
+
+    fn refused(&mut self, at: At, refused: RefusalRecord<'_>) -> rusqlite::Result<()> {
+        match refused {
+            RefusalRecord::RedemptionRefused(refused) => self.redemption_refused(at, refused),
+            RefusalRecord::HoldRefused(refused) => self.hold_refused(at, refused),
+            RefusalRecord::ConfirmationRefused(refused) => self.confirmation_refused(at, refused),
+            RefusalRecord::Refused(refused) => {
+                self.other_refused(at, &refused.stamp, refused.kind, &Subject::default(), &refused.reply)
+            }
+            RefusalRecord::RequestRefused(refused) => {
+                self.other_refused(at, &refused.stamp, refused.kind, &refused.subject, &refused.reply)
+            }
+        }
+    }
+
+    fn account(&mut self, at: At, record: &Record, changed: AccountRecord<'_>) -> rusqlite::Result<()> {
+        let whole = match changed {
+            AccountRecord::ToppedUp(done) => {
                 self.rule_failures(at, done)?;
                 let (gaming, bonus) = (done.gaming, done.bonus);
                 let (club, source) = (Some(done.club), Some(done.variables.source));
-                self.entries(at, record, Whole { club, comment: &done.comment, source, purpose: None, gaming, bonus })
+                Whole { club, comment: &done.comment, source, purpose: None, gaming, bonus }
             }
-            Record::TopUpRefunded(refunded) => {
+            AccountRecord::TopUpRefunded(refunded) => {
                 let (gaming, bonus) = (refunded.given_back.gaming, refunded.given_back.bonus);
-                self.entries(
-                    at,
-                    record,
-                    Whole { club: Some(refunded.club), comment: &refunded.comment, gaming, bonus, ..Whole::default() },
-                )
+                Whole { club: Some(refunded.club), comment: &refunded.comment, gaming, bonus, ..Whole::default() }
             }
-            Record::BonusChanged(changed) => {
+            AccountRecord::BonusChanged(changed) => {
                 let purpose = match changed.operation {
                     BonusOperation::Payment(purpose) => Some(purpose),
                     BonusOperation::Credit | BonusOperation::WriteOff | BonusOperation::Refund { .. } => None,
                 };
                 let (club, bonus) = (changed.club, changed.balance);
-                self.entries(at, record, Whole { club, comment: &changed.comment, purpose, bonus, ..Whole::default() })
+                Whole { club, comment: &changed.comment, purpose, bonus, ..Whole::default() }
             }
-            Record::Spent(spent) => {
+            AccountRecord::Spent(spent) => {
                 self.spent(at, spent)?;
                 let (gaming, bonus) = (spent.after.gaming, spent.after.bonus);
-                self.entries(
-                    at,
-                    record,
-                    Whole { club: Some(spent.club), comment: &spent.comment, gaming, bonus, ..Whole::default() },
-                )
+                Whole { club: Some(spent.club), comment: &spent.comment, gaming, bonus, ..Whole::default() }
             }
-            Record::RedemptionRefused(refused) => self.redemption_refused(at, refused),
-            Record::HoldRefused(refused) => self.hold_refused(at, refused),
-            Record::ConfirmationRefused(refused) => self.confirmation_refused(at, refused),
-            Record::Refused(refused) => self.other_refused(at, &refused.stamp, refused.kind, &Subject::default(), &refused.reply),
-            Record::RequestRefused(refused) => {
-                self.other_refused(at, &refused.stamp, refused.kind, &refused.subject, &refused.reply)
-            }
-            Record::ClientRegistered(registered) => {
-                self.gathered.history(registered.client, position);
-                self.gathered.client(registered.client, ms).name = Some(registered.name.clone());
-                Ok(())
-            }
-            Record::CampaignCreated(created) => {
-                self.known.campaigns.insert(created.campaign.0, Campaign::new(created.terms.clone(), ms));
+        };
+        self.entries(at, record, whole)
+    }
+
+    /// Writes the rows of a change of a campaign, and returns the campaign.
+    fn campaign(&mut self, at: At, changed: CampaignRecord<'_>) -> rusqlite::Result<CampaignId> {
+        match changed {
+            CampaignRecord::CampaignCreated(created) => {
+                self.known.campaigns.insert(created.campaign.0, Campaign::new(created.terms.clone(), at.ms));
                 self.codes_added(at, created.campaign, &created.codes, "created")?;
-                self.change(at, record, Some(created.campaign))
+                Ok(created.campaign)
             }
-            Record::CodesAdded(added) => {
+            CampaignRecord::CodesAdded(added) => {
                 self.codes_added(at, added.campaign, &added.codes, "added")?;
-                self.change(at, record, Some(added.campaign))
+                Ok(added.campaign)
             }
-            Record::CodesGenerated(generated) => {
+            CampaignRecord::CodesGenerated(generated) => {
                 self.codes_added(at, generated.campaign, &generated.codes, "generated")?;
-                self.change(at, record, Some(generated.campaign))
+                Ok(generated.campaign)
             }
-            Record::CampaignSwitched(switched) => {
+            CampaignRecord::CampaignSwitched(switched) => {
                 if let Some(campaign) = self.known.campaigns.of_mut(switched.campaign.0) {
                     campaign.terms.active = switched.active;
                 }
-                self.change(at, record, Some(switched.campaign))
+                Ok(switched.campaign)
             }
-            Record::CampaignUpdated(updated) => {
+            CampaignRecord::CampaignUpdated(updated) => {
                 self.terms_changed(at, updated)?;
-                self.change(at, record, Some(updated.campaign))
+                Ok(updated.campaign)
             }
-            Record::CampaignArchived(archived) => {
+            CampaignRecord::CampaignArchived(archived) => {
                 if let Some(campaign) = self.known.campaigns.of_mut(archived.campaign.0) {
-                    campaign.archived_ms = Some(ms);
+                    campaign.archived_ms = Some(at.ms);
                 }
-                self.change(at, record, Some(archived.campaign))
+                Ok(archived.campaign)
             }
-            Record::CampaignRestored(restored) => {
+            CampaignRecord::CampaignRestored(restored) => {
                 self.campaign_restored(at, restored)?;
-                self.change(at, record, Some(restored.campaign))
+                Ok(restored.campaign)
             }
-            Record::CodesArchived(archived) => {
+            CampaignRecord::CodesArchived(archived) => {
                 self.codes_archived(at, archived.campaign, &archived.slots)?;
-                self.change(at, record, Some(archived.campaign))
+                Ok(archived.campaign)
             }
-            Record::CodesRestored(restored) => {
+            CampaignRecord::CodesRestored(restored) => {
                 self.codes_restored(at, restored.campaign, &restored.slots)?;
-                self.change(at, record, Some(restored.campaign))
-            }
-            Record::SettingsApplied(_)
-            | Record::SettingsSet(_)
-            | Record::ClubRegistered(_)
-            | Record::GroupRegistered(_)
-            | Record::CredentialAdded(_)
-            | Record::CredentialRevoked(_)
-            | Record::RuleSaved(_)
-            | Record::RuleSwitched(_)
-            | Record::RuleArchived(_)
-            | Record::RuleRestored(_)
-            | Record::ReaderKept(_)
-            | Record::ReaderForgotten(_)
-            | Record::ReaderRegistered(_) => {
-                self.staff(at, record)?;
-                self.change(at, record, None)
+                Ok(restored.campaign)
             }
         }
     }

@@ -3,97 +3,90 @@
 use rusqlite::params;
 use scrip_protocol::codes::CodeForm;
 use scrip_protocol::command::Secret;
+use scrip_protocol::record::{CredentialRecord, DirectoryRecord, RuleRecord, SettingsRecord};
 use scrip_protocol::{CampaignId, Record, Settings};
 use serde_json::Value;
 
 use super::writing::{At, Writing};
-use crate::read_model::rows::{json, number, request_bytes};
+use crate::read_model::values::{json, number, request_bytes};
 
 impl Writing<'_> {
-    fn settings(&self, at: At, settings: &Settings, code_form: u8, is_recorded: bool) -> rusqlite::Result<()> {
+    pub(super) fn settings(&self, at: At, changed: SettingsRecord<'_>) -> rusqlite::Result<()> {
+        let (settings, code_form, is_recorded) = match changed {
+            SettingsRecord::SettingsApplied(applied) => (&applied.settings, CodeForm::CaseFolded as u8, false),
+            SettingsRecord::SettingsSet(set) => (&set.settings, set.codes.form, true),
+        };
         let (max, since) = (settings.codes_per_campaign_max, number(at.position.0));
         let (window, skew) = (number(settings.request_window_ms), number(settings.request_skew_ms));
-        let mut statement = self.connection.prepare_cached(
+        let Settings { organisation, currency, .. } = settings;
+        self.write(
             "INSERT INTO organisation VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT DO UPDATE SET name = ?1, currency = ?2, codes_per_campaign_max = ?3, code_form = ?4,
              code_form_recorded = max(code_form_recorded, ?5), since = ?6,
              request_window_max_ms = max(request_window_max_ms, ?7), request_skew_max_ms = max(request_skew_max_ms, ?8)",
-        )?;
-        let Settings { organisation, currency, .. } = settings;
-        statement.execute(params![organisation, currency, max, code_form, is_recorded, since, window, skew]).map(drop)
+            params![organisation, currency, max, code_form, is_recorded, since, window, skew],
+        )
     }
 
-    /// Writes the rows of what is neither a campaign's nor a client's.
-    pub(super) fn staff(&mut self, at: At, record: &Record) -> rusqlite::Result<()> {
+    pub(super) fn directory(&self, at: At, registered: DirectoryRecord<'_>) -> rusqlite::Result<()> {
         let ms = number(at.ms);
-        let write = |sql: &str, values: &[&dyn rusqlite::ToSql]| self.connection.prepare_cached(sql)?.execute(values).map(drop);
-        match record {
-            Record::SettingsApplied(applied) => self.settings(at, &applied.settings, CodeForm::CaseFolded as u8, false),
-            Record::SettingsSet(set) => self.settings(at, &set.settings, set.codes.form, true),
-            Record::ClubRegistered(club) => write("INSERT INTO club VALUES (?, ?, ?)", params![club.club.0, club.name, ms]),
-            Record::GroupRegistered(group) => {
-                write("INSERT INTO client_group VALUES (?, ?, ?)", params![group.group.0, group.name, ms])
+        match registered {
+            DirectoryRecord::ClubRegistered(club) => {
+                self.write("INSERT INTO club VALUES (?, ?, ?)", params![club.club.0, club.name, ms])
             }
-            Record::CredentialAdded(added) => {
+            DirectoryRecord::GroupRegistered(group) => {
+                self.write("INSERT INTO client_group VALUES (?, ?, ?)", params![group.group.0, group.name, ms])
+            }
+        }
+    }
+
+    pub(super) fn credential(&mut self, at: At, changed: CredentialRecord<'_>) -> rusqlite::Result<()> {
+        let ms = number(at.ms);
+        match changed {
+            CredentialRecord::CredentialAdded(added) => {
                 let grant = &added.grant;
                 let (kind, secret) = match &grant.secret {
                     Secret::Token(hash) => ("token", hash),
                     Secret::Certificate(hash) => ("certificate", hash),
                 };
                 let clubs = json(&grant.clubs);
-                write(
+                self.write(
                     "INSERT INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
                     params![added.credential.0, grant.name, grant.role.word(), clubs, grant.reasons, kind, secret, ms],
                 )
             }
-            Record::CredentialRevoked(revoked) => {
-                write("UPDATE credential SET revoked_ms = ?2 WHERE credential = ?1", params![revoked.credential.0, ms])?;
+            CredentialRecord::CredentialRevoked(revoked) => {
+                self.write("UPDATE credential SET revoked_ms = ?2 WHERE credential = ?1", params![revoked.credential.0, ms])?;
                 self.holds_revoked(at, revoked.credential)
             }
-            Record::RuleSaved(saved) => write(
+        }
+    }
+
+    pub(super) fn rule(&self, at: At, changed: RuleRecord<'_>) -> rusqlite::Result<()> {
+        let ms = number(at.ms);
+        match changed {
+            RuleRecord::RuleSaved(saved) => self.write(
                 "INSERT INTO rule VALUES (?1, ?2, ?3, ?4, ?5, NULL)
                  ON CONFLICT DO UPDATE SET name = ?2, active = ?3, terms = ?4, saved_ms = ?5",
                 params![saved.rule.0, saved.terms.name, saved.terms.active, json(&saved.terms), ms],
             ),
-            Record::RuleSwitched(switched) => write(
+            RuleRecord::RuleSwitched(switched) => self.write(
                 "UPDATE rule SET active = ?2, terms = json_set(terms, '$.active', json(?3)) WHERE rule = ?1",
                 params![switched.rule.0, switched.active, if switched.active { "true" } else { "false" }],
             ),
-            Record::RuleArchived(archived) => {
-                write("UPDATE rule SET archived_ms = ?2 WHERE rule = ?1", params![archived.rule.0, ms])
+            RuleRecord::RuleArchived(archived) => {
+                self.write("UPDATE rule SET archived_ms = ?2 WHERE rule = ?1", params![archived.rule.0, ms])
             }
             // It comes back switched off (A32).
-            Record::RuleRestored(restored) => write(
+            RuleRecord::RuleRestored(restored) => self.write(
                 "UPDATE rule SET archived_ms = NULL, active = 0, terms = json_set(terms, '$.active', json('false')) WHERE rule = ?1",
                 params![restored.rule.0],
             ),
-            // Where a reader is stands in the list of changes.
-            Record::ReaderKept(_) | Record::ReaderForgotten(_) | Record::ReaderRegistered(_) => Ok(()),
-            Record::Refused(_)
-            | Record::RequestRefused(_)
-            | Record::Activation(_)
-            | Record::RedemptionRefused(_)
-            | Record::CodeHeld(_)
-            | Record::HoldRefused(_)
-            | Record::HoldConfirmed(_)
-            | Record::ConfirmationRefused(_)
-            | Record::HoldReleased(_)
-            | Record::ActivationRefunded(_)
-            | Record::ClientRegistered(_)
-            | Record::CampaignCreated(_)
-            | Record::CodesAdded(_)
-            | Record::CampaignSwitched(_)
-            | Record::CampaignUpdated(_)
-            | Record::CampaignArchived(_)
-            | Record::CampaignRestored(_)
-            | Record::CodesGenerated(_)
-            | Record::CodesArchived(_)
-            | Record::CodesRestored(_)
-            | Record::ToppedUp(_)
-            | Record::TopUpRefunded(_)
-            | Record::BonusChanged(_)
-            | Record::Spent(_) => Ok(()),
         }
+    }
+
+    fn write(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute(values).map(drop)
     }
 
     /// Writes a record into the list of changes. Of lists of codes there is their length; of a credential's secret nothing.

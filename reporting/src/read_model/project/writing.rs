@@ -6,7 +6,7 @@ use scrip_protocol::Position;
 use crate::read_model::campaign_counters::Campaigns;
 use crate::read_model::gathered::Gathered;
 use crate::read_model::held::{Codes, Held};
-use crate::read_model::uses::Uses;
+use crate::read_model::use_counts::Uses;
 
 const INSERT_ACTIVATION: &str = "INSERT INTO activation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 

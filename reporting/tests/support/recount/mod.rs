@@ -9,14 +9,14 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "each question is about a few kinds of records")]
 
-mod campaigns;
-mod clients;
+mod campaign_state;
+mod client_records;
 mod past;
-mod refusals;
+mod recorded_refusals;
 mod uses;
 
-pub(crate) use campaigns::{Archived, CodeLine, Status, Usage};
-pub(crate) use clients::{Client, Movement};
+pub(crate) use campaign_state::{Archived, CodeLine, Status, Usage};
+pub(crate) use client_records::{Client, Movement};
 pub(crate) use past::{Past, Recorded, Recount};
-pub(crate) use refusals::Refusal;
+pub(crate) use recorded_refusals::Refusal;
 pub(crate) use uses::{Hold, Refund, Tally, Use};

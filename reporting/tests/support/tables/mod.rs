@@ -3,28 +3,28 @@
 //! [`compare`] checks every existing table; one without a recount is a difference too. Lists and terms in JSON are compared as
 //! values. Sums beyond 64 bits are clamped.
 
-mod campaigns;
-mod clients;
-mod staff;
-mod table;
+mod campaign_rows;
+mod client_rows;
+mod expected;
+mod organisation;
 
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use self::table::{Row, Table, text};
-use super::read_model;
+use self::expected::{Row, Table, text};
+use super::model_files;
 use super::recount::Past;
 
 /// Lists the differences between the read model and the recount.
 pub(crate) fn differences(connection: &Connection, past: &Past<'_>) -> Vec<String> {
     let mut differences = Vec::new();
-    let tables = [campaigns::tables(past), clients::tables(past), staff::tables(past)].into_iter().flatten();
-    let mut left: BTreeSet<String> = read_model::tables(connection).into_iter().collect();
+    let tables = [campaign_rows::tables(past), client_rows::tables(past), organisation::tables(past)].into_iter().flatten();
+    let mut left: BTreeSet<String> = model_files::tables(connection).into_iter().collect();
     for Table { name, rows } in tables {
         left.remove(name);
-        let mut found = read_model::rows(connection, &format!("SELECT * FROM {name}"));
+        let mut found = model_files::rows(connection, &format!("SELECT * FROM {name}"));
         // The texts of refusals and changes are for people: the test compares only that they exist and are of the right kind.
         match name {
             "refusal" => found.iter_mut().for_each(|row| said(&mut row[11], |text| !text.trim().is_empty())),

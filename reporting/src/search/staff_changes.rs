@@ -5,7 +5,7 @@ use scrip_protocol::CampaignId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::figures::activations::Before;
+use crate::figures::activation_list::Before;
 use crate::figures::{Page, page_within};
 use crate::read_model::{AsOf, View};
 use crate::shown::{self, At, Json, Request};

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use rusqlite::types::Value;
 use scrip_protocol::codes::CodeForm;
 use scrip_protocol::command::Secret;
+use scrip_protocol::record::{CampaignRecord, RecordGroup};
 use scrip_protocol::{CampaignId, CredentialId, Record, RuleId};
 
-use super::table::{Row, Table, json, number, optional, request, text};
+use super::expected::{Row, Table, json, number, optional, request, text};
 use crate::support::recount::Past;
 
 pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
@@ -131,30 +132,24 @@ fn rules(past: &Past<'_>) -> Vec<Row> {
 fn changes(past: &Past<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
     for recorded in past.records {
-        let campaign = match &recorded.record {
-            Record::SettingsApplied(_)
-            | Record::SettingsSet(_)
-            | Record::ClubRegistered(_)
-            | Record::GroupRegistered(_)
-            | Record::CredentialAdded(_)
-            | Record::CredentialRevoked(_)
-            | Record::RuleSaved(_)
-            | Record::RuleSwitched(_)
-            | Record::RuleArchived(_)
-            | Record::RuleRestored(_)
-            | Record::ReaderKept(_)
-            | Record::ReaderForgotten(_)
-            | Record::ReaderRegistered(_) => None,
-            Record::CampaignCreated(record) => Some(record.campaign),
-            Record::CodesAdded(record) => Some(record.campaign),
-            Record::CampaignSwitched(record) => Some(record.campaign),
-            Record::CampaignUpdated(record) => Some(record.campaign),
-            Record::CampaignArchived(record) => Some(record.campaign),
-            Record::CampaignRestored(record) => Some(record.campaign),
-            Record::CodesGenerated(record) => Some(record.campaign),
-            Record::CodesArchived(record) => Some(record.campaign),
-            Record::CodesRestored(record) => Some(record.campaign),
-            _ => continue,
+        let campaign = match recorded.record.by_group() {
+            RecordGroup::Campaign(record) => Some(match record {
+                CampaignRecord::CampaignCreated(record) => record.campaign,
+                CampaignRecord::CodesAdded(record) => record.campaign,
+                CampaignRecord::CampaignSwitched(record) => record.campaign,
+                CampaignRecord::CampaignUpdated(record) => record.campaign,
+                CampaignRecord::CampaignArchived(record) => record.campaign,
+                CampaignRecord::CampaignRestored(record) => record.campaign,
+                CampaignRecord::CodesGenerated(record) => record.campaign,
+                CampaignRecord::CodesArchived(record) => record.campaign,
+                CampaignRecord::CodesRestored(record) => record.campaign,
+            }),
+            RecordGroup::Settings(_)
+            | RecordGroup::Directory(_)
+            | RecordGroup::Credential(_)
+            | RecordGroup::Rule(_)
+            | RecordGroup::Reader(_) => None,
+            RecordGroup::Redemption(_) | RecordGroup::Refusal(_) | RecordGroup::Client(_) | RecordGroup::Account(_) => continue,
         };
         let json = serde_json::to_value(&recorded.record).expect("a record can be JSON");
         let stamp = recorded.record.stamp();

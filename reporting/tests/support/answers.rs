@@ -4,10 +4,10 @@
 use jiff::tz::TimeZone;
 use scrip_protocol::codes::normalise;
 use scrip_protocol::{CampaignId, ClientId, ClubId, Position};
-use scrip_reporting::figures::activations::{self, Before};
+use scrip_reporting::figures::activation_list::{self, Before};
 use scrip_reporting::figures::activity::{self, Days, Happened};
 use scrip_reporting::figures::campaign_list;
-use scrip_reporting::figures::codes::{self, CodeFilter, CodeStatus};
+use scrip_reporting::figures::code_table::{self, CodeFilter, CodeStatus};
 use scrip_reporting::figures::{CampaignFigures, of_campaign};
 use scrip_reporting::history;
 use scrip_reporting::history::operations::{self, HoldState, KindFilter, Operation, OperationFilter};
@@ -29,14 +29,14 @@ pub(crate) fn check(view: &View<'_>, past: &Past<'_>, random: &mut fastrand::Rng
         days_and_clubs(view, past, campaign, limit)?;
         code_table(view, past, campaign, limit)?;
         let uses = past.uses_of(campaign);
-        let pages = all_pages(|before| activations::of_campaign(view, campaign, Before { before, limit }))?;
+        let pages = all_pages(|before| activation_list::of_campaign(view, campaign, Before { before, limit }))?;
         let whole = |used: &Use<'_>| (used.position, used.refund.map(|refund| refund.position));
         let mut counted: Vec<_> = uses.iter().map(whole).collect();
         counted.reverse();
         assert_eq!(pages, counted, "activations of campaign {campaign}");
         if let Some(used) = random.choice(&uses) {
             let slot = used.activation.slot;
-            let pages = all_pages(|before| activations::of_code(view, campaign, slot, Before { before, limit }))?;
+            let pages = all_pages(|before| activation_list::of_code(view, campaign, slot, Before { before, limit }))?;
             let mut counted: Vec<_> = past.uses_of_code(campaign, slot).iter().map(whole).collect();
             counted.reverse();
             assert_eq!(pages, counted, "activations of code {slot} of campaign {campaign}");
@@ -121,7 +121,7 @@ fn code_table(view: &View<'_>, past: &Past<'_>, campaign: CampaignId, limit: usi
             while is_first || after.is_some() {
                 is_first = false;
                 let filter = CodeFilter { archived, used, after, limit };
-                let page = codes::list(view, campaign, &filter)?.expect("it was created");
+                let page = code_table::list(view, campaign, &filter)?.expect("it was created");
                 after = page.next;
                 found.extend(page.codes);
             }
@@ -162,12 +162,12 @@ fn status_of(line: &CodeLine<'_>, is_campaign_archived: bool) -> CodeStatus {
 
 /// All pages of activations, as positions with the positions of their refunds.
 fn all_pages(
-    mut page: impl FnMut(Option<u64>) -> rusqlite::Result<Option<activations::Activations>>,
+    mut page: impl FnMut(Option<u64>) -> rusqlite::Result<Option<activation_list::Activations>>,
 ) -> rusqlite::Result<Vec<(u64, Option<u64>)>> {
     let (mut found, mut before, mut is_first) = (Vec::new(), None, true);
     while is_first || before.is_some() {
         is_first = false;
-        let activations::Activations { activations, next, .. } = page(before)?.expect("it was created");
+        let activation_list::Activations { activations, next, .. } = page(before)?.expect("it was created");
         found.extend(activations.iter().map(|of| (of.activation, of.refund.as_ref().map(|refund| refund.refund))));
         before = next;
     }
@@ -270,7 +270,7 @@ fn searched(view: &View<'_>, past: &Past<'_>, random: &mut fastrand::Rng) -> rus
         }
     }
     if let Some(used) = random.choice(past.uses()) {
-        let one = activations::one(view, Position(used.position))?.expect("it is an activation");
+        let one = activation_list::one(view, Position(used.position))?.expect("it is an activation");
         assert_eq!((one.activation, one.at.0, one.client.0), (used.position, used.at_ms, used.activation.client));
         let campaign = used.activation.campaign;
         let text = past.codes(campaign).swap_remove(used.activation.slot as usize).text;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use super::rows::number;
+use super::values::number;
 
 /// The maximum number of codes in memory, with 8 bytes each: 128 MiB.
 const CODES_MAX: usize = 16 << 20;

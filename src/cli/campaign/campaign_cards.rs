@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use clap::{Args, ValueEnum};
 use scrip_client::{Client, ClientError};
-use scrip_protocol::command::{CLUBS_PER_PAGE, CampaignCard, CampaignFilter, ListCampaigns, ShowCampaignOutcome, utilisation};
+use scrip_protocol::command::{CampaignCard, CampaignFilter, ListCampaigns, ShowCampaignOutcome, utilisation};
 use scrip_protocol::{CampaignId, ClubId};
 
 use crate::exit::Exit;
@@ -155,16 +155,7 @@ pub(super) async fn show_by(client: &Client, reach: &Reach, campaign: CampaignId
 
 /// The clubs' names.
 pub(in crate::cli) async fn club_names(client: &Client) -> Result<HashMap<ClubId, String>, ClientError> {
-    let (mut names, mut after) = (HashMap::new(), ClubId(0));
-    loop {
-        let page = client.list_clubs(after).await?.clubs;
-        after = page.last().map_or(after, |club| club.club);
-        let is_last = page.len() < CLUBS_PER_PAGE;
-        names.extend(page.into_iter().map(|club| (club.club, club.name)));
-        if is_last {
-            return Ok(names);
-        }
-    }
+    Ok(client.all_clubs().await?.into_iter().map(|club| (club.club, club.name)).collect())
 }
 
 fn print_card(card: &CampaignCard, clubs: &HashMap<ClubId, String>, codes_max: Option<u32>) {

@@ -12,11 +12,11 @@ use std::vec;
 use rusqlite::{Connection, Row};
 use scrip_protocol::CampaignId;
 
+use super::columns::{Cell, Column, Kind, Rows};
 use super::error::ExportError;
 use super::names::{self, Names};
-use super::table::{Cell, Column, Kind, Rows};
 use super::words::{Status, Usage};
-use crate::figures::codes::status as status_of;
+use crate::figures::code_table::status as status_of;
 use crate::read_model::View;
 
 pub(super) const COLUMNS: &[Column] = &[

@@ -6,7 +6,7 @@ use scrip_protocol::{CredentialId, Position};
 
 use super::writing::{At, Writing};
 use crate::read_model::held::{OF_CREDENTIAL, OpenHold};
-use crate::read_model::rows::{ClientKey, UNKNOWN_CLUB, number, request_bytes};
+use crate::read_model::values::{ClientKey, UNKNOWN_CLUB, number, request_bytes};
 
 impl Writing<'_> {
     pub(super) fn activated(&mut self, at: At, record: &Activation, hold: Option<Position>) -> rusqlite::Result<()> {

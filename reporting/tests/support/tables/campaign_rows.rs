@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use scrip_protocol::CampaignId;
 use scrip_protocol::codes::normalise;
 
-use super::table::{Row, Table, client, credential, json, number, optional, request, text};
+use super::expected::{Row, Table, client, credential, json, number, optional, request, text};
 use crate::support::recount::{Archived, Hold, Past, Refund, Status, Tally, Usage, Use};
 
 pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {

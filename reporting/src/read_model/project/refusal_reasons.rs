@@ -13,7 +13,7 @@ use scrip_protocol::{ClubId, Kind, Money, Stamp};
 
 use super::writing::{At, Writing};
 use crate::read_model::campaign_counters::Campaign;
-use crate::read_model::rows::{client_value, json, number, request_bytes};
+use crate::read_model::values::{client_value, json, number, request_bytes};
 
 /// The part of a refusal that every record has.
 struct Attempt<'a> {
@@ -108,7 +108,7 @@ impl Writing<'_> {
             | ConfirmOutcome::AmountLimit => record.outcome.to_string(),
         };
         let reply = json(&record.outcome);
-        if let Some(client) = crate::read_model::rows::client_of(&client) {
+        if let Some(client) = crate::read_model::values::client_of(&client) {
             self.gathered.history(client, at.position);
         }
         self.refusal(

@@ -7,9 +7,9 @@
 use rusqlite::{Connection, OptionalExtension, Statement};
 use scrip_protocol::CampaignId;
 
+use super::columns::{Cell, Column, Kind, Rows};
 use super::error::ExportError;
 use super::names::{self, Names};
-use super::table::{Cell, Column, Kind, Rows};
 use crate::read_model::View;
 
 pub(super) const COLUMNS: &[Column] = &[

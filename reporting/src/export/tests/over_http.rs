@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::model::{AS_OF, Model, codes, export, view_of};
+use super::handwritten::{AS_OF, Model, codes, export, view_of};
 use crate::export::download::{DOWNLOADS_OF_ONE, Downloads, LIMITS, Limits, PACE, Pace};
 use crate::export::{Export, ExportError, Format};
 use crate::read_model::{Readers, log_bytes};

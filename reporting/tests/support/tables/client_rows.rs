@@ -5,7 +5,7 @@ use scrip_protocol::command::{PaidFrom, SpentOn};
 use scrip_protocol::ledger::Origin;
 use scrip_protocol::{Account, Record};
 
-use super::table::{Row, Table, client, credential, json, number, optional, request, text};
+use super::expected::{Row, Table, client, credential, json, number, optional, request, text};
 use crate::support::recount::{Movement, Past};
 
 pub(super) fn tables(past: &Past<'_>) -> Vec<Table> {
