@@ -157,7 +157,7 @@ impl Running {
             .arg(folder.dir())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("cargo build --release has made the program");
+            .expect("cargo build --profile dist has made the program");
         let mut line = String::new();
         let printed = child.stdout.take().expect("it is piped");
         BufReader::new(printed).read_line(&mut line).expect("it prints a line");
@@ -196,7 +196,7 @@ impl Running {
 }
 
 fn program() -> PathBuf {
-    // This runs from target/release/deps.
+    // This runs from the `deps` folder of its profile, such as target/dist/deps.
     let own = std::env::current_exe().expect("it runs");
     own.parent().and_then(Path::parent).expect("cargo's folders").join("scrip")
 }

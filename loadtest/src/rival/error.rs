@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Why a rival could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum RivalError {
+    /// The clients of the rivals are not compiled.
+    #[error("this program contains no clients of rivals: cargo build --profile dist --features rivals")]
+    NotBuilt,
     /// One of its programs is not installed.
     #[error("{program} is not installed, or not in {looked}: apt-get install {package}")]
     NotInstalled {
@@ -69,12 +72,14 @@ pub enum RivalError {
     #[error("the rival's connection: {0}")]
     Connection(#[from] io::Error),
     /// Redis violated its protocol.
+    #[cfg(feature = "rivals")]
     #[error("the rival's connection: {0}")]
     Protocol(#[from] redis_protocol::error::RedisProtocolError),
     /// Redis refused a command, or returned an unexpected reply.
     #[error("Redis answered: {0}")]
     Reply(String),
     /// PostgreSQL refused, or its connection failed.
+    #[cfg(feature = "rivals")]
     #[error("PostgreSQL: {0}")]
     Postgres(#[from] tokio_postgres::Error),
     /// PostgreSQL returned another number of rows than there were requests.

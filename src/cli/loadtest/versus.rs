@@ -41,6 +41,8 @@ const RULES_CODES: usize = 1_000;
 ///
 /// First a burst with retries, spent codes and unknown codes tests that the rules hold; then the load is measured; then the rows
 /// are recounted. Everything listens on this machine alone and ends with the run. All rates and times are those of a closed loop.
+///
+/// Only a program built with `--features rivals` contains the clients of the rivals.
 #[derive(Debug, Args)]
 pub(super) struct Versus {
     /// Rival to measure; the Debian packages are redis-server and postgresql
