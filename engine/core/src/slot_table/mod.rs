@@ -1,13 +1,13 @@
-//! The slot table: a hash index over rows that are stored elsewhere, for keys that many rows have and no cache holds.
+//! The slot table: a hash index over rows that are stored elsewhere, made for more rows than any cache holds.
 //!
-//! A slot is one word: 31 bits of the key's hash and a 1, and below them the row's number. (It is not the slot of a code, which is
-//! a number within a campaign.) Slots are in ascending order, each at its home or after it, and an empty one, which is 0, is
+//! A slot is one word: 31 bits of the key's hash and a 1, and below them the row's number. It is not the slot of a code, which is a
+//! number within a campaign. Slots are in ascending order, each at its home or after it, and an empty one, which is 0, is
 //! between two of them only if the second is at its home. So a search begins at the home of the hash and ends at the first slot
 //! that is empty or greater: nearly always within one cache line, also for an absent key, for which no row is read.
 //!
-//! - [`GrowingTable`] accepts and removes rows: clients, request ids, the buckets of the guard.
-//! - [`FixedTable`] is read in place in a snapshot. [`freeze`] lays it out.
-//! - [`prefetch()`] announces a memory location. Both tables can prefetch the slots of many keys before any of them is read.
+//! - `GrowingTable` accepts and removes rows: clients, request ids, the buckets of the guard.
+//! - [`FixedTable`] is read in place in a snapshot. `freeze` lays it out.
+//! - `prefetch` announces a memory location. Both tables can prefetch the slots of many keys before any of them is read.
 //!
 //! State, index and guard use this module; it uses none of them.
 
