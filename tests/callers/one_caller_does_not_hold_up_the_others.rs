@@ -160,6 +160,38 @@ async fn requests_of_a_caller_that_reads_no_replies_are_not_read() {
     }
 }
 
+/// Many lanes that each send a request before any of them has a reply, and read none, use a bounded amount of memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_that_send_before_the_first_reply_use_bounded_memory() {
+    let server = Server::start();
+    let operator = server.client(Role::Operator).await;
+    let club = club(&operator, "Club").await;
+    let campaign = with_codes(&operator, &"p".repeat(50), 5_000).await;
+    redeem_at_once(&server, club, &format!("{}-0", "p".repeat(50))).await;
+    let before = server.memory_kib();
+    let page =
+        request(1, RequestId::now(), &ListCodes { campaign, from_slot: 0, status: CodeFilter::All, usage: UsageFilter::All });
+    let mut lanes: Vec<Lane> = Vec::new();
+    for _ in 0..40 {
+        let first = server.lane(Role::Reporter).await;
+        for _ in 0..15 {
+            let mut lane = first.another().await;
+            lane.write(&page).await;
+            lanes.push(lane);
+        }
+        lanes.push(first);
+    }
+    let mut mib = async || {
+        operator.show_status().await.expect("an answer");
+        server.memory_kib().saturating_sub(before) >> 12
+    };
+    // 600 pages of some 300 KB, of which twice 32 MiB are made, and those with a reservation.
+    let taken = 4 * settled(&mut mib).await;
+    assert!(taken < 130, "{taken} MiB for one reader");
+    assert_eq!(counted(&operator, "list-codes").await, 600);
+    redeem_at_once(&server, club, &format!("{}-1", "p".repeat(50))).await;
+}
+
 /// Unread tails use a bounded amount of memory, and a credential has a limited number of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn unread_tails_are_few_and_bounded() {

@@ -315,6 +315,18 @@ impl Intake {
         Ok(())
     }
 
+    /// An intake without an engine thread; and a function that takes what would be served next, and returns whether it waited apart.
+    #[cfg(test)]
+    pub(crate) fn unserved() -> (Intake, impl FnMut() -> Option<bool>) {
+        let (inbox, chunks) = crossbeam_channel::bounded(8);
+        let pages: Arc<pages::Pages> = Arc::default();
+        let mut turns = pages::Turns::new(chunks, Arc::clone(&pages));
+        let next = move || {
+            std::iter::from_fn(|| turns.next().ok()).find(|turn| !turn.chunk.requests.is_empty()).map(|turn| turn.is_page)
+        };
+        (Intake { inbox, pages, waking: Arc::default(), under_way: Arc::default(), requests_max: 8 }, next)
+    }
+
     /// Counts requests that are about to be handed over, if there is room: so that the count never exceeds what is in progress.
     fn is_room_for(&self, count: usize) -> bool {
         let room = |before: usize| (before == 0 || before + count <= self.requests_max).then_some(before + count);

@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
 use super::weight::LINES_WITH_OTHERS;
-use crate::pipeline::{BUSY, Call, Change, Chunk, InboxFull, Outbox, Request, StoredReply};
+use crate::pipeline::{BUSY, Call, Change, Chunk, InboxFull, Intake, Outbox, Request, StoredReply};
 use scrip_core::generate::draw;
 use scrip_core::index::Index;
 use scrip_core::state::{CodeList, Drawn, GenerateRequest, Mutation, guesses_per_hit};
@@ -51,8 +51,7 @@ pub(super) fn begin(generation: Generation, shared: &Arc<Shared>, outbox: &Arc<O
 /// The answer; none if nobody waits for it.
 async fn generated(generation: &Generation, shared: &Arc<Shared>, lane: &Outbox) -> Option<Answer> {
     let Generation { correlation, stamp, request, .. } = generation;
-    let is_long = request.count as usize > LINES_WITH_OTHERS;
-    let ask = async |call| answered(*correlation, call, is_long, shared).await;
+    let ask = async |call| answered(*correlation, call, &shared.intake).await;
     let busy = || Call::Busy { kind: Kind::GenerateCodes, stamp: *stamp };
     let change = |request: GenerateRequest| Call::Change(Change::new(*stamp, Mutation::GenerateCodes(Box::new(request))));
     let looked = ask(Call::Look { kind: Kind::GenerateCodes, stamp: *stamp }).await?;
@@ -98,13 +97,12 @@ fn existing(index: &Index, count: u32, space: u128, matches: &dyn Fn(&str) -> bo
 }
 
 /// Sends a request to the engine thread, and waits for its durable answer.
-async fn answered(correlation: u64, call: Call, is_long: bool, shared: &Shared) -> Option<Answer> {
+async fn answered(correlation: u64, call: Call, intake: &Intake) -> Option<Answer> {
     let outbox = Arc::new(Outbox::default());
     outbox.expect(1);
-    // As the list of a lane: a long one waits apart from other requests.
-    let is_page = is_long && matches!(call, Call::Change(_));
+    let is_page = is_long(&call);
     let chunk = Chunk { outbox: outbox.clone(), requests: vec![Request { correlation, call }], budget: None, reserved: None };
-    let offered = if is_page { shared.intake.offer_page(chunk) } else { shared.intake.offer(chunk) };
+    let offered = if is_page { intake.offer_page(chunk) } else { intake.offer(chunk) };
     if let Err(InboxFull(_)) = offered {
         let mut frames = Vec::new();
         push_value(&mut frames, REFUSAL, correlation, &BUSY);
@@ -112,6 +110,12 @@ async fn answered(correlation: u64, call: Call, is_long: bool, shared: &Shared) 
     }
     let frames = outbox.take().await?.concat();
     Some(Answer { frames, stored: std::iter::from_fn(|| outbox.take_stored()).collect() })
+}
+
+/// Whether a request waits apart from others, as a change with a long list does.
+fn is_long(call: &Call) -> bool {
+    let Call::Change(change) = call else { return false };
+    matches!(&change.mutation, Mutation::GenerateCodes(request) if request.count as usize > LINES_WITH_OTHERS)
 }
 
 /// The refusal, if there is one.
@@ -127,11 +131,33 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use scrip_protocol::CampaignId;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use scrip_protocol::{CampaignId, CredentialId, RequestId};
 
     use super::*;
     use scrip_core::index::normalise;
     use scrip_core::state::{CodeAt, State};
+
+    /// Many generated codes take the engine thread as long as a long list does: they wait apart from other requests.
+    #[test]
+    fn a_long_generation_waits_apart_from_other_requests() {
+        let stamp = Stamp { request: RequestId(1), body: 0, credential: CredentialId(1) };
+        let generation = |count| {
+            let drawn = Ok(Drawn { space: u128::MAX, existing: 0, list: CodeList::default() });
+            let request = GenerateRequest { campaign: CampaignId(1), count, drawn };
+            Call::Change(Change::new(stamp, Mutation::GenerateCodes(Box::new(request))))
+        };
+        let (intake, mut next) = Intake::unserved();
+        let mut waits_apart = |call| {
+            let answered = pin!(answered(1, call, &intake)).poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            assert!(!answered, "nobody answers");
+            next().expect("it was handed over")
+        };
+        assert!(!waits_apart(generation(1_024)) && waits_apart(generation(1_025)));
+        assert!(!waits_apart(Call::Look { kind: Kind::GenerateCodes, stamp }));
+    }
 
     /// In a large organisation, codes are only counted for a request that would be refused otherwise.
     #[test]

@@ -58,7 +58,7 @@ struct Open {
 }
 
 impl Open {
-    /// Whether it has no request in progress, and has been sending a response for less than `sending`.
+    /// Whether it has no request in progress, and sends no response, or has been sending one for at least `sending`.
     fn is_idle(&self, sending: Duration) -> bool {
         !self.has_request && self.sending_since.is_none_or(|since| since.elapsed() >= sending)
     }
@@ -220,7 +220,9 @@ impl Slot {
     fn update(&self, update: impl FnOnce(&mut Open)) {
         let (number, mut table) = (self.number.lock(), self.slots.table.lock());
         // Not in the table if it must close.
-        table.open.get_mut(&number).map(update);
+        if let Some(open) = table.open.get_mut(&number) {
+            update(open);
+        }
     }
 
     fn renumber(&self, has_request: bool) {

@@ -83,6 +83,9 @@ fn lanes_that_waited_for_their_turn_wait_for_unread_replies_as_well() {
     let shares = shares(1);
     let lanes: Vec<Outbox> = (0..40).map(|_| Outbox::new(shares[0].clone())).collect();
     let mut turns: Vec<_> = lanes.iter().map(|lane| Some(Box::pin(lane.reserve(1 << 10, true)))).collect();
+    let pages = [now(shares[0].reserve(1, true)), now(shares[0].reserve(1, true))];
+    assert!(turns.iter_mut().flatten().all(|turn| polled(turn.as_mut()).is_pending()), "nothing is unread, but there is no page");
+    drop(pages);
     let mut is_turn = true;
     while std::mem::take(&mut is_turn) {
         for (lane, turn) in lanes.iter().zip(&mut turns) {
