@@ -42,6 +42,8 @@ mod rules;
 mod script;
 mod shown;
 #[cfg(test)]
+mod tables;
+#[cfg(test)]
 mod top_ups;
 
 use scrip_protocol::command::{CheckOutcome, CodeChecked, HoldOutcome, RedeemOutcome};
