@@ -37,7 +37,7 @@ impl Client {
     ///         println!("rule {rule} is live");
     ///         lint.findings.iter().for_each(|finding| println!("{finding}"));
     ///     }
-    ///     CreateRuleOutcome::InvalidRule(why) => println!("{why}"),
+    ///     refused => println!("{refused}"),
     /// }
     /// # Ok(())
     /// # }

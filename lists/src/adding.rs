@@ -314,9 +314,9 @@ impl Adding<'_> {
                 CreateCampaignOutcome::CodesMissing => Sent::Nothing(Vec::new()),
                 CreateCampaignOutcome::Conflicts(lines) => Sent::Conflicts(of_list(lines)),
                 CreateCampaignOutcome::TooManyCodes(limit) => Sent::Refused(NotAdded::TooMany(limit)),
-                other @ (CreateCampaignOutcome::InvalidTerms(_) | CreateCampaignOutcome::TooManyLines) => {
-                    Sent::Refused(NotAdded::other(&other))
-                }
+                other @ (CreateCampaignOutcome::InvalidTerms(_)
+                | CreateCampaignOutcome::TooManyLines
+                | CreateCampaignOutcome::TooManyCampaigns) => Sent::Refused(NotAdded::other(&other)),
             });
         }
         let campaign = campaign.or(self.campaign()).unwrap_or_default();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use scrip_client::{Client, ClientError, Dial};
-use scrip_protocol::command::{CreateRule, CreateRuleOutcome, InvalidRule, RegisterClubOutcome, Terms};
+use scrip_protocol::command::{CreateRule, CreateRuleOutcome, RegisterClubOutcome, Terms};
 use scrip_protocol::{CampaignId, ClubId, Money, Position, RequestId, RuleId};
 use tokio::sync::watch;
 
@@ -116,11 +116,11 @@ pub enum LoadError {
     #[error("the load cannot be prepared: {0}")]
     Client(#[from] ClientError),
     /// The club was refused.
-    #[error("the club was refused: {0}")]
+    #[error("the club was {0}")]
     Club(RegisterClubOutcome),
     /// A rule was refused.
-    #[error("a rule was refused: {0}")]
-    Rule(InvalidRule),
+    #[error("a rule was {0}")]
+    Rule(CreateRuleOutcome),
     /// The codes were refused.
     #[error("the codes cannot be imported: {0}")]
     Import(#[from] ImportError),
@@ -224,7 +224,9 @@ impl<'a> Run<'a> {
         let own = u128::from(random.u64(1..)) << 64;
         let club = match client.register_club(RequestId::now(), &format!("Loadtest {tag}")).await? {
             RegisterClubOutcome::Registered(club) | RegisterClubOutcome::NameTaken(club) => club,
-            refused @ RegisterClubOutcome::InvalidName => return Err(LoadError::Club(refused)),
+            refused @ (RegisterClubOutcome::InvalidName | RegisterClubOutcome::TooManyClubs) => {
+                return Err(LoadError::Club(refused));
+            }
         };
         Ok(Run {
             configuration,
@@ -467,7 +469,9 @@ impl<'a> Run<'a> {
         for terms in top_ups::rules(count, self.club, &format!("Loadtest {}", self.tag)) {
             match self.client.call(RequestId::now(), &CreateRule { terms }).await? {
                 CreateRuleOutcome::Created { rule, .. } => rules.push(rule),
-                CreateRuleOutcome::InvalidRule(why) => return Err(LoadError::Rule(why)),
+                refused @ (CreateRuleOutcome::InvalidRule(_) | CreateRuleOutcome::TooManyRules) => {
+                    return Err(LoadError::Rule(refused));
+                }
             }
         }
         Ok(rules)

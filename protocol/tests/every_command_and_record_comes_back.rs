@@ -253,7 +253,10 @@ fn check_kind(kind: Kind) {
             Refund { activation: AT, force: true },
             vec![RefundOutcome::NotKept { first: AT }, RefundOutcome::BonusSpent { balance: AMOUNT }],
         ),
-        Kind::RegisterClub => check(RegisterClub { name: "Club".into() }, vec![RegisterClubOutcome::NameTaken(CLUB)]),
+        Kind::RegisterClub => check(
+            RegisterClub { name: "Club".into() },
+            vec![RegisterClubOutcome::NameTaken(CLUB), RegisterClubOutcome::TooManyClubs],
+        ),
         Kind::ListClubs => check(
             ListClubs { after: CLUB },
             vec![ListClubsOutcome { clubs: vec![Club { club: CLUB, name: "Club".into() }], as_of: AT }],
@@ -288,6 +291,7 @@ fn check_kind(kind: Kind) {
                 CreateCampaignOutcome::CodesMissing,
                 CreateCampaignOutcome::Conflicts(skipped()),
                 CreateCampaignOutcome::TooManyCodes(LIMIT),
+                CreateCampaignOutcome::TooManyCampaigns,
             ],
         ),
         Kind::AddCodes => check(AddCodes { campaign, lines: codes(), first_line: 7, on_conflict }, adding_outcomes()),
@@ -315,7 +319,10 @@ fn check_kind(kind: Kind) {
         Kind::RestoreCampaign => {
             let first = vec![CodeConflict { slot: 1, code: "CODE".into(), held_by: campaign }];
             let restored = RestoreCampaignOutcome::Restored { restored: 7, conflicts: 1, first };
-            check(RestoreCampaign { campaign }, vec![restored, RestoreCampaignOutcome::NotArchived]);
+            check(
+                RestoreCampaign { campaign },
+                vec![restored, RestoreCampaignOutcome::NotArchived, RestoreCampaignOutcome::StillHeld { codes: 7 }],
+            );
         }
         Kind::Tail => check(
             Tail { from: AT, follow: true },
@@ -448,6 +455,7 @@ fn check_kind(kind: Kind) {
         Kind::CreateRule => {
             let mut outcomes = vec![CreateRuleOutcome::Created { rule: RULE, lint: lint() }];
             outcomes.extend(invalid_rules().into_iter().map(CreateRuleOutcome::InvalidRule));
+            outcomes.push(CreateRuleOutcome::TooManyRules);
             check(CreateRule { terms: rule_terms() }, outcomes);
         }
         Kind::UpdateRule => {

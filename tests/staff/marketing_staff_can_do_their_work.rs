@@ -314,6 +314,14 @@ fn a_campaign_is_archived_and_restored_around_conflicts() {
     assert_eq!(codes("conflicting"), [json!(["A", 1, "by_campaign", 2])]);
     assert_eq!(codes("archived"), [json!(["A", 1, "by_campaign", 2]), json!(["C", 0, "alone", null])]);
     assert_eq!(codes("active"), [json!(["B", 0, null, null])]);
+    let ran = staff(&server, &["campaign", "restore", "1"], "").exits(1);
+    assert_eq!(
+        ran.out,
+        "campaign 1: refused: other campaigns still hold the codes that stay archived: 1\n`scrip codes list 1 --status \
+         conflicting` lists them\n"
+    );
+    let refused = staff_json(&server, &["campaign", "restore", "1"], "", 1);
+    assert_eq!(refused["outcome"], json!({ "still_held": { "codes": 1 } }));
     // Archived there, the code is restored; a code that was archived individually is not (A5).
     staff(&server, &["codes", "archive", "2", "A"], "").exits(0);
     let restored = staff_json(&server, &["campaign", "restore", "1"], "", 0);

@@ -79,6 +79,12 @@ pub enum RestoreCampaignOutcome {
     UnknownCampaign = 1,
     /// Neither the campaign nor any code archived with it is archived.
     NotArchived = 2,
+    /// An earlier restore left codes archived, and other campaigns still hold all of them. [`ListCodes`](crate::command::ListCodes)
+    /// lists them.
+    StillHeld {
+        /// How many.
+        codes: u32,
+    } = 3,
 }
 
 /// A code that cannot be restored because another campaign holds it.
@@ -238,6 +244,9 @@ impl fmt::Display for RestoreCampaignOutcome {
             }
             RestoreCampaignOutcome::UnknownCampaign => f.write_str(UNKNOWN_CAMPAIGN),
             RestoreCampaignOutcome::NotArchived => f.write_str("refused: the campaign is not archived"),
+            RestoreCampaignOutcome::StillHeld { codes } => {
+                write!(f, "refused: other campaigns still hold the codes that stay archived: {codes}")
+            }
         }
     }
 }

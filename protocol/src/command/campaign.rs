@@ -7,6 +7,9 @@ use crate::money::Money;
 use crate::record::Stamp;
 use std::fmt;
 
+/// How many campaigns there may be, archived ones included.
+pub const CAMPAIGNS_MAX: usize = 100_000;
+
 /// The terms of a campaign (C2).
 ///
 /// Each of the four limits is exact: however many clients compete for what is left, through whichever codes, exactly that many
@@ -146,6 +149,8 @@ pub enum CreateCampaignOutcome {
     Conflicts(Vec<SkippedLine>) = 4,
     /// The list holds more codes than a campaign may have (A2).
     TooManyCodes(CodeLimit) = 5,
+    /// There are [`CAMPAIGNS_MAX`] campaigns.
+    TooManyCampaigns = 6,
 }
 
 impl fmt::Display for CreateCampaignOutcome {
@@ -159,6 +164,9 @@ impl fmt::Display for CreateCampaignOutcome {
             CreateCampaignOutcome::TooManyLines => f.write_str(TOO_MANY_LINES),
             CreateCampaignOutcome::Conflicts(lines) => write!(f, "refused: lines that cannot be added: {}", lines.len()),
             CreateCampaignOutcome::TooManyCodes(limit) => write!(f, "refused: {limit}"),
+            CreateCampaignOutcome::TooManyCampaigns => {
+                write!(f, "refused: there are already {CAMPAIGNS_MAX} campaigns, with the archived ones")
+            }
         }
     }
 }

@@ -8,6 +8,9 @@ use crate::record::Stamp;
 /// The most bytes in the name of a club, client or campaign.
 pub const NAME_BYTES_MAX: usize = 200;
 
+/// How many clubs there may be.
+pub const CLUBS_MAX: usize = 100_000;
+
 /// The request to register a club. Its name must be new within the organisation.
 #[wire_format(serde::Deserialize)]
 pub struct RegisterClub {
@@ -26,6 +29,8 @@ pub enum RegisterClubOutcome {
     InvalidName = 1,
     /// A club of that name exists already.
     NameTaken(ClubId) = 2,
+    /// There are [`CLUBS_MAX`] clubs.
+    TooManyClubs = 3,
 }
 
 impl fmt::Display for RegisterClubOutcome {
@@ -34,6 +39,7 @@ impl fmt::Display for RegisterClubOutcome {
             RegisterClubOutcome::Registered(club) => write!(f, "registered as club {club}"),
             RegisterClubOutcome::InvalidName => write!(f, "refused: a club's name has 1 to {NAME_BYTES_MAX} bytes"),
             RegisterClubOutcome::NameTaken(club) => write!(f, "refused: club {club} already has that name"),
+            RegisterClubOutcome::TooManyClubs => write!(f, "refused: there are already {CLUBS_MAX} clubs"),
         }
     }
 }

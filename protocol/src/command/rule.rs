@@ -9,6 +9,8 @@ use crate::ids::{ClubId, GroupId, RuleId};
 use crate::problem::TextProblem;
 use crate::record::Stamp;
 
+/// How many rules there may be, archived ones included.
+pub const RULES_MAX: usize = 100_000;
 /// The most bytes of a rule's description.
 pub const DESCRIPTION_BYTES_MAX: usize = 2_000;
 /// How many clubs a rule may name.
@@ -176,6 +178,8 @@ pub enum CreateRuleOutcome {
     } = 0,
     /// The rule is invalid.
     InvalidRule(InvalidRule) = 1,
+    /// There are [`RULES_MAX`] rules.
+    TooManyRules = 2,
 }
 
 /// The request to change a rule (U10). The changes apply to the next top-up.
@@ -359,6 +363,9 @@ impl fmt::Display for CreateRuleOutcome {
         match self {
             CreateRuleOutcome::Created { rule, .. } => write!(f, "created rule {rule}"),
             CreateRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
+            CreateRuleOutcome::TooManyRules => {
+                write!(f, "refused: there are already {RULES_MAX} rules, with the archived ones")
+            }
         }
     }
 }

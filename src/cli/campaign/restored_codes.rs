@@ -35,9 +35,14 @@ impl Named {
                 }
                 Ok(Exit::Done)
             }
-            RestoreCampaignOutcome::UnknownCampaign | RestoreCampaignOutcome::NotArchived => {
+            RestoreCampaignOutcome::UnknownCampaign
+            | RestoreCampaignOutcome::NotArchived
+            | RestoreCampaignOutcome::StillHeld { .. } => {
                 if !self.reach.json {
                     print::line(format_args!("campaign {}: {outcome}", self.campaign));
+                    if matches!(outcome, RestoreCampaignOutcome::StillHeld { .. }) {
+                        print::line(format_args!("`scrip codes list {} --status conflicting` lists them", self.campaign));
+                    }
                 }
                 Ok(Exit::Refused)
             }

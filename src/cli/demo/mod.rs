@@ -304,7 +304,9 @@ async fn register_clubs(client: &Client) -> anyhow::Result<Vec<ClubId>> {
     for name in ["Arena North", "Arena South"] {
         match client.register_club(RequestId::now(), name).await? {
             RegisterClubOutcome::Registered(club) | RegisterClubOutcome::NameTaken(club) => clubs.push(club),
-            RegisterClubOutcome::InvalidName => bail!("the club name {name:?} was refused"),
+            refused @ (RegisterClubOutcome::InvalidName | RegisterClubOutcome::TooManyClubs) => {
+                bail!("the club {name:?} was {refused}")
+            }
         }
     }
     Ok(clubs)

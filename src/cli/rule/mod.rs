@@ -179,6 +179,7 @@ impl Create {
                 }
                 Ok(Exit::Refused)
             }
+            CreateRuleOutcome::TooManyRules => Ok(Exit::Refused),
         }
     }
 }

@@ -43,6 +43,10 @@ pub(super) fn decide_restore(state: &State, stamp: Stamp, campaign: CampaignId, 
     let holders = holders(state, campaign, of, &slots, lookup);
     let conflict = |(slot, holder): (&u32, &Option<CampaignId>)| Some((*slot, (*holder)?));
     let conflicts: Vec<(u32, CampaignId)> = slots.iter().zip(&holders).filter_map(conflict).collect();
+    // A record of a restore lists every code in conflict, so it is not repeated without an effect.
+    if !of.is_archived() && conflicts.len() == slots.len() {
+        return refuse(RestoreCampaignOutcome::StillHeld { codes: slots.len() as u32 });
+    }
     let conflict = |(slot, held_by): &(u32, CampaignId)| CodeConflict {
         slot: *slot,
         code: shown(of.codes.of(*slot as usize).unwrap_or_default()).to_owned(),
@@ -99,7 +103,8 @@ pub(super) fn apply_restore(state: &mut State, record: &CampaignRestored) {
     let Some(campaign) = state.campaigns.of_mut(record.campaign) else { return };
     let freed_with_it = campaign.archived.take().map(|archived| archived.position);
     let mut left: BTreeMap<u32, ArchivedCode> = BTreeMap::new();
-    for slot in &record.conflicts {
+    let codes = campaign.codes.len();
+    for slot in record.conflicts.iter().filter(|slot| (**slot as usize) < codes) {
         let freed = campaign.archived_codes.get(slot).map(|code| code.freed).or(freed_with_it);
         let freed = freed.unwrap_or(state.position);
         left.insert(*slot, ArchivedCode { cause: ArchiveCause::ByCampaign, freed });

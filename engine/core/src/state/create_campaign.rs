@@ -28,6 +28,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &CreateCampaignReques
     };
     match take(state, None, &request.list, request.on_conflict, lookup) {
         Ok(taken) if taken.codes.is_empty() => refuse(Outcome::Conflicts(taken.skipped)),
+        Ok(_) if !state.campaigns.has_room() => refuse(Outcome::TooManyCampaigns),
         Ok(taken) => {
             let campaign = state.campaigns.next();
             CampaignCreated { stamp, campaign, terms, codes: taken.codes, skipped: taken.skipped }.into()

@@ -13,7 +13,7 @@
 //! ended holds of a credential that has more than that are forgotten first.
 //!
 //! The open holds of a revoked credential expire at the time of its revocation. Some are dropped from the count with its record,
-//! some with each later record; until then they use up limits, but no other answer takes them for open ones.
+//! some with each later record. Until then they use up limits and are in the totals of campaigns, but none is a promise.
 //!
 //! The totals of a campaign are not counted on demand: counted uses are added up by the time at which they expire, and codes with
 //! all uses held by the time at which one becomes free ([`ByTime`]). A record updates this for the codes that it touched.

@@ -12,5 +12,8 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &RegisterClub) -> Rec
     if let Some(club) = state.clubs.named(&request.name) {
         return refused::<RegisterClub>(stamp, &RegisterClubOutcome::NameTaken(club));
     }
+    if !state.clubs.has_room() {
+        return refused::<RegisterClub>(stamp, &RegisterClubOutcome::TooManyClubs);
+    }
     ClubRegistered { stamp, club: state.clubs.next(), name: request.name.clone() }.into()
 }

@@ -1,6 +1,6 @@
 //! The rules of the organisation, and the index by which a top-up finds those that may fire.
 
-use scrip_protocol::command::{Lint, RULES_LINTED_AGAINST, RuleTerms};
+use scrip_protocol::command::{Lint, RULES_LINTED_AGAINST, RULES_MAX, RuleTerms};
 use scrip_protocol::{ClubId, Money, RuleId, Variables};
 use scrip_rules::{Candidates, Compiled, lint};
 
@@ -81,6 +81,11 @@ impl Rules {
         let live = |rule: RuleId| self.of(rule).and_then(Rule::live).map(|compiled| (rule, compiled));
         let candidates = self.candidates.at(club, variables).into_iter();
         candidates.filter_map(live).filter(move |(_, compiled)| compiled.matches(club, variables))
+    }
+
+    /// Whether another rule can be created.
+    pub(super) fn has_room(&self) -> bool {
+        self.rows.len() < RULES_MAX
     }
 
     /// Lint findings for a rule among the newest other live rules.

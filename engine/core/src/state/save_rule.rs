@@ -18,6 +18,7 @@ fn checked(state: &State, terms: &RuleTerms) -> Result<(RuleTerms, Compiled), In
 pub(super) fn decide_create(state: &State, stamp: Stamp, request: &CreateRule) -> Record {
     let rule = state.rules.next();
     match checked(state, &request.terms) {
+        Ok(_) if !state.rules.has_room() => refused::<CreateRule>(stamp, &CreateRuleOutcome::TooManyRules),
         Ok((terms, compiled)) => RuleSaved { stamp, rule, new: true, terms, lint: state.rules.lint(rule, &compiled) }.into(),
         Err(why) => refused::<CreateRule>(stamp, &CreateRuleOutcome::InvalidRule(why)),
     }

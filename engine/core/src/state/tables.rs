@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use scrip_protocol::codes::{CodeForm, NormalisedCode};
-use scrip_protocol::command::{ArchiveCause, CodeTexts, CodesBatch, Terms};
+use scrip_protocol::command::{ArchiveCause, CAMPAIGNS_MAX, CLUBS_MAX, CodeTexts, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position};
 
 use super::by_name::ByName;
@@ -47,6 +47,11 @@ impl Clubs {
     /// The number that the next club gets.
     pub fn next(&self) -> ClubId {
         ClubId(self.names.len() as u32 + 1)
+    }
+
+    /// Whether another club can be registered.
+    pub(super) fn has_room(&self) -> bool {
+        self.names.len() < CLUBS_MAX
     }
 
     /// The clubs after one, with their numbers.
@@ -126,6 +131,11 @@ impl Campaigns {
     /// Whether the place that the snapshot has for the value of a campaign's code may be outdated.
     pub(crate) fn was_restored(&self, campaign: CampaignId) -> bool {
         self.restored.contains(&campaign)
+    }
+
+    /// Whether another campaign can be created.
+    pub(super) fn has_room(&self) -> bool {
+        self.rows.len() < CAMPAIGNS_MAX
     }
 
     /// The codes of the snapshot.

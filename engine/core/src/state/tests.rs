@@ -40,6 +40,8 @@ mod rules;
 mod script;
 mod shown;
 #[cfg(test)]
+mod tables;
+#[cfg(test)]
 mod top_ups;
 #[cfg(test)]
 mod work_per_record;

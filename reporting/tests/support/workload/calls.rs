@@ -292,7 +292,7 @@ impl Workload {
         match self.random.u32(..8) {
             0..3 => ask(&self.marketer(), CreateRule { terms }, |outcome| match outcome {
                 CreateRuleOutcome::Created { rule, .. } => Learned::Rule(rule),
-                CreateRuleOutcome::InvalidRule(_) => Learned::Nothing,
+                CreateRuleOutcome::InvalidRule(_) | CreateRuleOutcome::TooManyRules => Learned::Nothing,
             }),
             3..5 => ask(&self.marketer(), UpdateRule { rule, changes: RuleChanges::whole(terms) }, |_| Learned::Nothing),
             5 => ask(&self.marketer(), SwitchRule { rule, active: self.random.bool() }, |_| Learned::Nothing),

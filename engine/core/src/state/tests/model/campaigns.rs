@@ -210,6 +210,9 @@ impl Model {
             return RestoreCampaignOutcome::NotArchived;
         }
         let holders: Vec<_> = slots.iter().map(|slot| (*slot, self.holder(&of.codes[*slot].code))).collect();
+        if !of.archived && holders.iter().all(|(_, holder)| holder.is_some()) {
+            return RestoreCampaignOutcome::StillHeld { codes: slots.len() as u32 };
+        }
         let of = &mut self.campaigns[at];
         of.archived = false;
         let (mut restored, mut first) = (0, Vec::new());

@@ -355,7 +355,7 @@ pub(super) fn without_lint(reply: Remembered) -> Remembered {
             let outcome: CreateRuleOutcome = wire::decode("create-rule", &other.1).expect("the reply was just encoded");
             encoded::<CreateRule>(&match outcome {
                 CreateRuleOutcome::Created { rule, .. } => CreateRuleOutcome::Created { rule, lint: Lint::default() },
-                CreateRuleOutcome::InvalidRule(why) => CreateRuleOutcome::InvalidRule(why),
+                other @ (CreateRuleOutcome::InvalidRule(_) | CreateRuleOutcome::TooManyRules) => other,
             })
         }
         Some(Kind::UpdateRule) => {

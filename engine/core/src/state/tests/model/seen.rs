@@ -91,7 +91,7 @@ fn expected() -> BTreeSet<String> {
             ("switch-campaign", "Switched UnknownCampaign".to_owned()),
             ("update-campaign", format!("Updated UnknownCampaign {terms} {budget}")),
             ("archive-campaign", "Archived UnknownCampaign AlreadyArchived".to_owned()),
-            ("restore-campaign", "Restored UnknownCampaign NotArchived in-part none-of-it".to_owned()),
+            ("restore-campaign", "Restored UnknownCampaign NotArchived StillHeld in-part none-of-it".to_owned()),
             ("archive-codes", "Archived UnknownCampaign CodesMissing line.Invalid line.DuplicateInList line.NotInCampaign line.AlreadyArchived".to_owned()),
             ("restore-codes", format!("Restored UnknownCampaign CampaignArchived CodesMissing {lines} line.NotInCampaign line.NotArchived")),
             ("generate-codes", "Generated UnknownCampaign CampaignArchived InvalidCount InvalidPattern.NothingDrawn TooManyCodes SpaceTooSmall Collisions".to_owned()),
@@ -184,7 +184,8 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
                 RestoreCampaignOutcome::Restored { conflicts: 1.., .. } => Some("in-part"),
                 RestoreCampaignOutcome::Restored { .. }
                 | RestoreCampaignOutcome::UnknownCampaign
-                | RestoreCampaignOutcome::NotArchived => None,
+                | RestoreCampaignOutcome::NotArchived
+                | RestoreCampaignOutcome::StillHeld { .. } => None,
             };
             (name(&outcome), part.into_iter().map(str::to_owned).collect())
         }
