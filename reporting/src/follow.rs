@@ -97,7 +97,8 @@ pub async fn follow(
     ended
 }
 
-/// Takes batches off the tail. Ends when the applier has, or with an error that a person has to resolve.
+/// Takes batches off the tail. Ends when the applier has, although no further batch arrives, or with an error that a person has to
+/// resolve.
 async fn take(
     mut follower: Follower,
     send: &mpsc::UnboundedSender<Waiting>,
@@ -105,7 +106,12 @@ async fn take(
 ) -> Result<(), FollowError> {
     let room = Arc::new(Semaphore::new(WAITING_KIB as usize));
     loop {
-        match follower.next().await? {
+        let followed = tokio::select! {
+            followed = follower.next() => followed?,
+            // Why the applier has ended is what its thread returns.
+            () = send.closed() => return Ok(()),
+        };
+        match followed {
             Followed::Connected => standing.send_modify(|standing| standing.following = Following::Tailing),
             Followed::Disconnected(error) => {
                 let why = chain_of(&error);
@@ -116,7 +122,6 @@ async fn take(
                 let kib = u32::try_from(bytes.len() >> 10).unwrap_or(u32::MAX).clamp(1, WAITING_KIB);
                 let room = room.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed");
                 if send.send(Waiting { bytes, room }).is_err() {
-                    // Why the applier has ended is what its thread returns.
                     return Ok(());
                 }
             }
