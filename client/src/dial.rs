@@ -1,12 +1,14 @@
 //! A connection: TLS, QUIC, hello.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, IdleTimeout, RecvStream, SendStream, TransportConfig, VarInt};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use scrip_protocol::frame::{ALPN, FrameBuffer, HELLO, HELLO_BYTES_MAX, push_value};
 use scrip_protocol::hello::{CloseCode, Hello, Welcome};
@@ -18,10 +20,18 @@ use scrip_transport::tls::UnusablePem;
 /// How long an engine may stay silent despite keep-alives before the connection counts as lost.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
+/// How long to wait for one address of a name before the next is tried as well. `localhost` often means `::1` first, where an engine
+/// that listens on 127.0.0.1 never answers.
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(300);
+
+/// How many addresses of a name are tried.
+const ADDRESSES_MAX: usize = 16;
+
 /// The address of an engine and the caller's authentication.
 #[derive(Clone)]
 pub struct Dial {
-    address: SocketAddr,
+    /// Host and port. A name is looked up for each connection, because the engine may have moved.
+    address: String,
     server_name: String,
     token: String,
     /// The caller's name in the engine's log.
@@ -37,6 +47,8 @@ pub struct Dialled {
     pub endpoint: Endpoint,
     /// The connection.
     pub connection: Connection,
+    /// The engine's address.
+    pub address: SocketAddr,
     /// The answer to the hello.
     pub welcome: Welcome,
     /// The first lane's sending side, ready for requests.
@@ -48,7 +60,7 @@ pub struct Dialled {
 /// Why there is no connection.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is invalid.
+    /// The address is invalid, or its name was not found.
     #[error("{address:?} is not a usable address: {cause}")]
     Address {
         /// The address given.
@@ -126,11 +138,16 @@ impl ConnectError {
         }
     }
 
-    /// Whether trying again may help a caller that was welcome before. Then a lack of sockets passes, and so does a handshake that
-    /// failed, for example because one of the two clocks is wrong.
+    /// Whether trying again may help a caller that was welcome before. Then a lack of sockets passes, and so does a name that was not
+    /// found, or a handshake that failed, for example because one of the two clocks is wrong.
     pub fn is_passing_on_reconnect(&self) -> bool {
-        let is_of_the_moment =
-            matches!(self, ConnectError::Socket(_) | ConnectError::Handshake { .. } | ConnectError::Certificate(_));
+        let is_of_the_moment = matches!(
+            self,
+            ConnectError::Address { .. }
+                | ConnectError::Socket(_)
+                | ConnectError::Handshake { .. }
+                | ConnectError::Certificate(_)
+        );
         is_of_the_moment || self.is_passing()
     }
 
@@ -165,10 +182,11 @@ impl ConnectError {
 }
 
 impl Dial {
-    /// An engine at `address` (host and port) whose certificate is signed by `authority` (PEM). Authenticates with a token.
+    /// An engine at `address` (host and port) whose certificate is signed by `authority` (PEM). Authenticates with a token. A name
+    /// is looked up for each connection.
     ///
     /// # Errors
-    /// When the address or the authority cannot be used.
+    /// When the address is not host and port, or the authority cannot be used.
     pub fn new(address: &str, authority: impl AsRef<[u8]>, token: impl Into<String>) -> Result<Dial, ConnectError> {
         Dial::to(address, client_config(authority.as_ref())?, token.into())
     }
@@ -190,18 +208,20 @@ impl Dial {
     }
 
     fn to(address: &str, config: ClientConfig, token: String) -> Result<Dial, ConnectError> {
-        let cannot = |cause: String| ConnectError::Address { address: address.to_owned(), cause };
-        let resolved = address.to_socket_addrs().map_err(|cause| cannot(cause.to_string()))?.next();
-        let resolved = resolved.ok_or_else(|| cannot("it has no address".into()))?;
-        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let unusable = |cause: &str| ConnectError::Address { address: address.to_owned(), cause: cause.to_owned() };
+        let (host, port) = address.rsplit_once(':').ok_or_else(|| unusable("it is not a host and a port, as in engine:4600"))?;
+        port.parse::<u16>().map_err(|_| unusable("the port is not a number up to 65535"))?;
         let server_name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        if server_name.is_empty() {
+            return Err(unusable("it has no host"));
+        }
         let program = concat!("scrip-protocol ", env!("CARGO_PKG_VERSION")).to_owned();
-        Ok(Dial { address: resolved, server_name, token, program, patience: Duration::from_secs(10), config })
+        Ok(Dial { address: address.to_owned(), server_name, token, program, patience: Duration::from_secs(10), config })
     }
 
-    /// The engine's address.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The engine's host and port.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// The same, with another token.
@@ -210,26 +230,71 @@ impl Dial {
         self
     }
 
-    /// Connects and sends the hello. Gives up after [`Dial::patience`].
+    /// Looks up the address, connects and sends the hello. Gives up after [`Dial::patience`].
     ///
     /// # Errors
     /// See [`ConnectError`].
     pub async fn connect(&self) -> Result<Dialled, ConnectError> {
-        let connecting = tokio::time::timeout(self.patience, self.connect_to_the_end());
-        connecting.await.unwrap_or(Err(ConnectError::Unreachable(self.address)))
+        let deadline = Instant::now() + self.patience;
+        let unusable = |cause: String| ConnectError::Address { address: self.address.clone(), cause };
+        let found = match tokio::time::timeout_at(deadline, tokio::net::lookup_host(&self.address)).await {
+            Ok(found) => found.map_err(|cause| unusable(cause.to_string()))?,
+            Err(_) => return Err(unusable("the name server does not answer".into())),
+        };
+        let addresses: Vec<SocketAddr> = found.take(ADDRESSES_MAX).collect();
+        match addresses.first() {
+            Some(first) => self.connect_to_one(&addresses, *first, deadline).await,
+            None => Err(unusable("it has no address".into())),
+        }
     }
 
-    async fn connect_to_the_end(&self) -> Result<Dialled, ConnectError> {
-        let any: SocketAddr = if self.address.is_ipv6() {
+    /// Tries one address after the other, each a moment after the one before has not answered or at once if that failed, and returns
+    /// the first connection. If there is none, returns why: what an engine answered, rather than that nobody answers.
+    async fn connect_to_one(
+        &self,
+        addresses: &[SocketAddr],
+        first: SocketAddr,
+        deadline: Instant,
+    ) -> Result<Dialled, ConnectError> {
+        let mut attempts = JoinSet::new();
+        let mut rest = addresses.iter().copied();
+        let mut failed = ConnectError::Unreachable(first);
+        loop {
+            match rest.next() {
+                Some(address) => {
+                    let dial = self.clone();
+                    attempts.spawn(async move { dial.connect_at(address).await });
+                }
+                None if attempts.is_empty() => return Err(failed),
+                None => {}
+            }
+            let next_at = if rest.len() > 0 { deadline.min(Instant::now() + NEXT_ADDRESS_AFTER) } else { deadline };
+            match tokio::time::timeout_at(next_at, attempts.join_next()).await {
+                Ok(Some(Ok(Ok(dialled)))) => return Ok(dialled),
+                Ok(Some(Ok(Err(error)))) => {
+                    if matches!(failed, ConnectError::Unreachable(_)) {
+                        failed = error;
+                    }
+                }
+                Ok(Some(Err(panic))) => std::panic::resume_unwind(panic.into_panic()),
+                Ok(None) => {}
+                Err(_) if Instant::now() >= deadline => return Err(failed),
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn connect_at(&self, address: SocketAddr) -> Result<Dialled, ConnectError> {
+        let any: SocketAddr = if address.is_ipv6() {
             (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
         } else {
             (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
         };
         let endpoint = endpoint::client(any).map_err(|cause| ConnectError::Socket(cause.to_string()))?;
-        let failed = |error: ConnectionError| ConnectError::of(&error, self.address);
+        let failed = |error: ConnectionError| ConnectError::of(&error, address);
         let connecting = endpoint
-            .connect_with(self.config.clone(), self.address, &self.server_name)
-            .map_err(|cause| ConnectError::Handshake { address: self.address, cause: cause.to_string() })?;
+            .connect_with(self.config.clone(), address, &self.server_name)
+            .map_err(|cause| ConnectError::Handshake { address, cause: cause.to_string() })?;
         let connection = connecting.await.map_err(failed)?;
         let (mut send, mut receive) = connection.open_bi().await.map_err(failed)?;
         let mut bytes = Vec::new();
@@ -237,8 +302,8 @@ impl Dial {
         // If this fails, the engine has closed the connection; reading returns the reason.
         let _ = send.write_all(&bytes).await;
         match read_welcome(&mut receive).await {
-            Some(welcome) => Ok(Dialled { endpoint, connection, welcome, send, receive }),
-            None => Err(ConnectError::of(&connection.closed().await, self.address)),
+            Some(welcome) => Ok(Dialled { endpoint, connection, address, welcome, send, receive }),
+            None => Err(ConnectError::of(&connection.closed().await, address)),
         }
     }
 }
@@ -304,4 +369,114 @@ fn config_of(
         .send_window(8 << 20);
     config.transport_config(Arc::new(transport));
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use quinn::ServerConfig;
+    use quinn::crypto::rustls::QuicServerConfig;
+    use scrip_protocol::codes::{CodeForm, RecordedForm};
+    use scrip_protocol::{CredentialId, Position, Role};
+
+    use super::*;
+
+    fn welcome() -> Welcome {
+        Welcome {
+            credential: CredentialId(1),
+            role: Role::Operator,
+            now_ms: 1,
+            durable: Position(1),
+            lane_requests_max: 1,
+            codes: RecordedForm::of(CodeForm::CURRENT),
+        }
+    }
+
+    /// An engine that answers every hello with these bytes, or closes the connection for want of them. Returns its address, and the
+    /// parameters of connections to `localhost`.
+    fn engine(answer: Result<Vec<u8>, CloseCode>) -> (SocketAddr, Dial) {
+        let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("it can be made");
+        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).expect("it is a key");
+        let tls = rustls::ServerConfig::builder_with_provider(tls::provider());
+        let tls = tls.with_protocol_versions(&[&rustls::version::TLS13]).expect("the provider has TLS 1.3").with_no_client_auth();
+        let mut tls = tls.with_single_cert(vec![certified.cert.der().clone()], key).expect("they belong together");
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        let crypto = QuicServerConfig::try_from(tls).expect("TLS 1.3 is what QUIC needs");
+        let config = ServerConfig::with_crypto(Arc::new(crypto));
+        let endpoint = endpoint::server(config, ([127, 0, 0, 1], 0).into()).expect("a port is free");
+        let address = endpoint.local_addr().expect("it has an address");
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Some(incoming) = endpoint.accept().await {
+                let Ok(connection) = incoming.await else { continue };
+                let Ok((mut send, receive)) = connection.accept_bi().await else { continue };
+                match &answer {
+                    Ok(bytes) => send.write_all(bytes).await.expect("the caller reads"),
+                    Err(code) => connection.close(VarInt::from_u32(*code as u32), b"turned away"),
+                }
+                open.push((connection, send, receive));
+            }
+        });
+        let dial = Dial::new(&format!("localhost:{}", address.port()), certified.cert.pem(), "a token").expect("an address");
+        (address, dial)
+    }
+
+    fn welcoming() -> (SocketAddr, Dial) {
+        let mut bytes = Vec::new();
+        push_value(&mut bytes, HELLO, 0, &welcome());
+        engine(Ok(bytes))
+    }
+
+    /// Tries addresses in turn, within the patience of a caller.
+    async fn connect_to(dial: &Dial, addresses: &[SocketAddr]) -> Result<Dialled, ConnectError> {
+        dial.connect_to_one(addresses, addresses[0], Instant::now() + dial.patience).await
+    }
+
+    /// Pain 40: a name that has an address where nobody answers before the engine's, as `localhost` has `::1`, is no reason to wait
+    /// for long.
+    #[tokio::test]
+    async fn an_engine_at_a_later_address_of_its_name_is_found_at_once() {
+        let silent = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let silent = silent.local_addr().expect("it has an address");
+        let (address, dial) = welcoming();
+        let began = Instant::now();
+        let dialled = connect_to(&dial, &[silent, address]).await.expect("the engine is there");
+        assert!(began.elapsed() < SILENCE_MAX, "the first address was waited for: {:?}", began.elapsed());
+        assert_eq!((dialled.address, dialled.welcome.role), (address, Role::Operator));
+        let by_name = dial.connect().await.expect("localhost is this machine");
+        assert_eq!(by_name.address, address);
+    }
+
+    /// What an engine says at one address says more than the silence of another, in either order.
+    #[tokio::test]
+    async fn the_error_of_an_engine_that_answers_is_reported() {
+        let silent = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let silent = silent.local_addr().expect("it has an address");
+        let (address, mut dial) = engine(Err(CloseCode::Unauthenticated));
+        dial.patience = Duration::from_secs(2);
+        for addresses in [[silent, address], [address, silent]] {
+            let refused = connect_to(&dial, &addresses).await.err();
+            assert!(matches!(refused, Some(ConnectError::Closed { code: CloseCode::Unauthenticated, .. })), "{refused:?}");
+        }
+        let nobody = connect_to(&dial, &[silent]).await.err();
+        assert!(matches!(nobody, Some(ConnectError::Unreachable(address)) if address == silent), "{nobody:?}");
+    }
+
+    /// A name is looked up when a connection is made, so that an engine that has moved is found again, and a name server that fails
+    /// for a while ends no client.
+    #[tokio::test]
+    async fn a_name_is_looked_up_for_each_connection() {
+        let (_, dial) = welcoming();
+        // No label of a name is that long: nobody is asked for it.
+        let unknown = Dial { address: format!("{}:4600", "x".repeat(64)), ..dial };
+        let error = unknown.connect().await.err().expect("there is no such name");
+        assert!(matches!(&error, ConnectError::Address { address, .. } if *address == unknown.address), "{error:?}");
+        assert!(error.is_passing_on_reconnect() && !error.is_passing());
+        let config = || unknown.config.clone();
+        assert!(Dial::to(&unknown.address, config(), String::new()).is_ok(), "nothing is looked up before a connection");
+        for unusable in ["engine", "engine:", "engine:65536", "engine:a", ":4600", "[]:4600"] {
+            assert!(matches!(Dial::to(unusable, config(), String::new()), Err(ConnectError::Address { .. })), "{unusable}");
+        }
+    }
 }

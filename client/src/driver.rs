@@ -272,11 +272,11 @@ impl Driver {
 
     /// Uses a connection until it ends. Returns why it ended, or `None` when the client has no handles left.
     async fn drive(&mut self, dialled: Dialled) -> Option<ConnectError> {
-        let Dialled { connection, send, receive, endpoint, .. } = dialled;
+        let Dialled { connection, address, send, receive, endpoint, .. } = dialled;
         let ended = tokio::select! {
             ended = self.write(send) => ended,
             ended = self.read(receive) => ended,
-            error = connection.closed() => Some(ConnectError::of(&error, self.dial.address())),
+            error = connection.closed() => Some(ConnectError::of(&error, address)),
         };
         if ended.is_none() {
             close(&connection).await;
@@ -285,7 +285,7 @@ impl Driver {
             return None;
         }
         // If the stream failed because the connection did, the connection has the reason.
-        let lost = connection.close_reason().map(|error| ConnectError::of(&error, self.dial.address()));
+        let lost = connection.close_reason().map(|error| ConnectError::of(&error, address));
         connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
         lost.or(ended)
     }

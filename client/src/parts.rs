@@ -28,7 +28,6 @@ pub enum PartError {
 /// The parts of the answer to a command.
 pub(super) struct Parts<C> {
     dialled: Dialled,
-    dial: Dial,
     frames: FrameBuffer,
     pieces: Vec<Bytes>,
     outcome: PhantomData<fn() -> C>,
@@ -42,7 +41,7 @@ impl<C: Command> Parts<C> {
         // If this fails, reading returns the reason.
         let _ = dialled.send.write_all(&request).await;
         let pieces = vec![Bytes::new(); 256];
-        Ok(Parts { dialled, dial, frames: FrameBuffer::default(), pieces, outcome: PhantomData })
+        Ok(Parts { dialled, frames: FrameBuffer::default(), pieces, outcome: PhantomData })
     }
 
     /// The answer to the hello.
@@ -62,7 +61,7 @@ impl<C: Command> Parts<C> {
                 }
                 Ok(None) | Err(_) => {
                     let error = self.dialled.connection.closed().await;
-                    return Err(ConnectError::of(&error, self.dial.address()).into());
+                    return Err(ConnectError::of(&error, self.dialled.address).into());
                 }
             }
         }

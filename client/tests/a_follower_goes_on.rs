@@ -5,8 +5,8 @@ mod peer;
 
 use std::time::Duration;
 
-use peer::{Peer, Session};
-use scrip_client::{EngineWatch, Followed, Follower, FollowerError, TailError};
+use peer::{Peer, REQUESTS_MS, Session};
+use scrip_client::{ClientError, EngineWatch, Followed, Follower, FollowerError, TailError};
 use scrip_protocol::batch::{Batch, BatchBuilder, BatchError, ChainEnd};
 use scrip_protocol::command::{KeepReaderOutcome, TailOutcome};
 use scrip_protocol::hello::CloseCode;
@@ -149,7 +149,7 @@ async fn a_watch_reports_its_reader_and_goes_on_over_lost_connections() {
     let kept = KeepReaderOutcome::Kept { position: Position(7) };
     let peer = Peer::start(vec![
         Session::OneStatus(CloseCode::ShuttingDown),
-        Session::Reports(vec![KeepReaderOutcome::TooManyReaders, kept.clone()]),
+        Session::Reports(vec![Ok(KeepReaderOutcome::TooManyReaders), Ok(kept.clone())]),
     ]);
     let mut watch = EngineWatch::new(peer.dial(), Some("consumer".into()));
     assert!(!watch.is_report_due(Position(7)), "without a connection there is nobody to report to");
@@ -166,4 +166,31 @@ async fn a_watch_reports_its_reader_and_goes_on_over_lost_connections() {
         assert!(!watch.is_report_due(Position(8)), "a report, refused or not, is not repeated at once");
     }
     assert_eq!(peer.reports(), [("consumer".to_owned(), Position(7)), ("consumer".to_owned(), Position(7))]);
+}
+
+/// The clock of a consumer's machine does not matter: a report has the time by which the engine judges its id.
+#[tokio::test]
+async fn a_reader_is_registered_whatever_the_clock_of_its_machine_shows() {
+    let kept = KeepReaderOutcome::Kept { position: Position(7) };
+    let peer = Peer::start(vec![Session::Reports(vec![Ok(kept.clone())])]);
+    let mut watch = EngineWatch::new(peer.dial(), Some("consumer".into()));
+    tokio::time::timeout(DEADLINE, watch.next()).await.expect("it goes on").expect("a status");
+    assert_eq!(watch.report(Position(7)).await.expect("it is answered"), Some(kept));
+    assert_eq!(peer.report_times_ms(), [REQUESTS_MS]);
+}
+
+/// A refused report is an error that leaves the connection alone, and is not made again at once: the status goes on.
+#[tokio::test]
+async fn a_refused_report_is_returned_and_the_watch_stays_connected() {
+    let refusals = [Refusal::RequestFromFuture { now_ms: 1 }, Refusal::Forbidden { role: Role::Gateway }];
+    // One session: the peer would not serve another connection while this one is open.
+    let peer = Peer::start(vec![Session::Reports(refusals.into_iter().map(Err).collect())]);
+    let mut watch = EngineWatch::new(peer.dial(), Some("consumer".into()));
+    for refusal in refusals {
+        tokio::time::timeout(DEADLINE, watch.next()).await.expect("it goes on").expect("a status");
+        let refused = watch.report(Position(7)).await;
+        assert!(matches!(&refused, Err(ClientError::Refused(found)) if *found == refusal), "{refused:?}");
+        assert!(!watch.is_report_due(Position(8)), "{refusal}: it is not repeated at once");
+        tokio::time::timeout(DEADLINE, watch.next()).await.expect("it goes on").expect("a status on the same connection");
+    }
 }

@@ -217,7 +217,7 @@ impl Caller {
                 read = self.read(&mut dialled.receive, &mut reading) => read.map(|()| true),
                 () = self.signals.cut.notified() => Ok(false),
             };
-            let why = dialled.connection.close_reason();
+            let why = dialled.connection.close_reason().map(|why| ConnectError::of(&why, dialled.address));
             dialled.connection.close(VarInt::from_u32(CloseCode::Done as u32), b"");
             match ended {
                 Ok(true) => break,
@@ -225,7 +225,7 @@ impl Caller {
                 Err(wrong @ (LaneError::Malformed(_) | LaneError::Unrequested { .. })) => return Err(wrong.into()),
                 // The connection was lost; its close reason tells whether a retry can help.
                 Err(LaneError::Write(_) | LaneError::Read(_) | LaneError::Ended { .. }) => {
-                    if let Some(error) = why.map(|why| ConnectError::of(&why, self.dial.address()))
+                    if let Some(error) = why
                         && !error.is_passing()
                     {
                         return Err(error.into());

@@ -90,9 +90,17 @@ impl RequestId {
     /// # Panics
     /// When the operating system cannot provide random numbers.
     pub fn now() -> RequestId {
+        RequestId::at(unix_time_ms())
+    }
+
+    /// A new id from the time of another clock, such as the engine's, in milliseconds since 1970.
+    ///
+    /// # Panics
+    /// When the operating system cannot provide random numbers.
+    pub fn at(time_ms: u64) -> RequestId {
         let mut random = [0; 10];
         getrandom::fill(&mut random).expect("the operating system has a random generator");
-        RequestId::from_parts(unix_time_ms(), random)
+        RequestId::from_parts(time_ms, random)
     }
 
     /// The id of a given time, in milliseconds since 1970, and given random bits.

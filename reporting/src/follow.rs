@@ -98,7 +98,8 @@ pub async fn follow(
     ended
 }
 
-/// Receives batches from the tail. Ends when the applier has ended, or with an error that a person has to resolve.
+/// Receives batches from the tail. Ends when the applier has ended, also if no further batch arrives, or with an error that a
+/// person has to resolve.
 async fn take(
     mut follower: Follower,
     send: &mpsc::UnboundedSender<Waiting>,
@@ -106,7 +107,12 @@ async fn take(
 ) -> Result<(), FollowError> {
     let room = Arc::new(Semaphore::new(WAITING_KIB as usize));
     loop {
-        match follower.next().await? {
+        let followed = tokio::select! {
+            followed = follower.next() => followed?,
+            // The applier's thread returns the reason.
+            () = send.closed() => return Ok(()),
+        };
+        match followed {
             Followed::Connected => standing.send_modify(|standing| standing.following = Following::Tailing),
             Followed::Disconnected(error) => {
                 let why = chain_of(&error);
@@ -117,7 +123,6 @@ async fn take(
                 let kib = u32::try_from(bytes.len() >> 10).unwrap_or(u32::MAX).clamp(1, WAITING_KIB);
                 let room = room.clone().acquire_many_owned(kib).await.expect("the semaphore is never closed");
                 if send.send(Waiting { bytes, room }).is_err() {
-                    // The applier's thread returns the reason.
                     return Ok(());
                 }
             }

@@ -72,27 +72,56 @@ impl Flushed {
 
 /// Reports the read model's position to the engine.
 async fn tell(engine: &mut EngineWatch, Flushed(position): Flushed) -> Result<(), ClientError> {
-    let Some(outcome) = engine.report(position).await? else { return Ok(()) };
-    match outcome {
-        KeepReaderOutcome::Kept { .. } => {}
-        KeepReaderOutcome::AlreadyFurther { position } => {
-            tracing::debug!(%position, "the engine knows this reader further on");
-        }
-        KeepReaderOutcome::InvalidName
-        | KeepReaderOutcome::BeyondEnd { .. }
-        | KeepReaderOutcome::NotKept { .. }
-        | KeepReaderOutcome::OtherCredential
-        | KeepReaderOutcome::TooManyReaders
-        | KeepReaderOutcome::TooManyOfCredential => {
-            tracing::warn!(%outcome, reader = engine.reader(), "the engine does not keep its journal for this sidecar");
-        }
+    let reported = engine.report(position).await;
+    if let Some(why) = why_not_kept(reported)? {
+        tracing::warn!(why, reader = engine.reader(), "the engine does not keep its journal for this sidecar");
     }
     Ok(())
 }
 
+/// Why the engine does not keep its journal after a report; none if it does, or nothing was reported.
+///
+/// # Errors
+/// When the report had neither an outcome nor a refusal.
+fn why_not_kept(reported: Result<Option<KeepReaderOutcome>, ClientError>) -> Result<Option<String>, ClientError> {
+    match reported {
+        Ok(None | Some(KeepReaderOutcome::Kept { .. })) => Ok(None),
+        Ok(Some(KeepReaderOutcome::AlreadyFurther { position })) => {
+            tracing::debug!(%position, "the engine knows this reader further on");
+            Ok(None)
+        }
+        Ok(Some(
+            outcome @ (KeepReaderOutcome::InvalidName
+            | KeepReaderOutcome::BeyondEnd { .. }
+            | KeepReaderOutcome::NotKept { .. }
+            | KeepReaderOutcome::OtherCredential
+            | KeepReaderOutcome::TooManyReaders
+            | KeepReaderOutcome::TooManyOfCredential),
+        )) => Ok(Some(outcome.to_string())),
+        Err(ClientError::Refused(refusal)) => Ok(Some(refusal.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use scrip_protocol::Refusal;
+
     use super::*;
+
+    /// A report that the engine refuses is a warning as well as one with an outcome that keeps nothing.
+    #[test]
+    fn every_report_that_keeps_nothing_is_a_warning() {
+        let why = |reported| why_not_kept(reported).expect("it was answered");
+        for kept in [None, Some(KeepReaderOutcome::Kept { position: Position(7) })] {
+            assert_eq!(why(Ok(kept.clone())), None, "{kept:?}");
+        }
+        assert!(why(Ok(Some(KeepReaderOutcome::TooManyReaders))).is_some());
+        let refusal = Refusal::RequestFromFuture { now_ms: 1 };
+        assert_eq!(why(Err(ClientError::Refused(refusal))), Some(refusal.to_string()));
+        let unanswered = ClientError::NoAnswer { waited: std::time::Duration::ZERO, last: None };
+        assert!(why_not_kept(Err(unanswered)).is_err(), "it is reported again on the next connection");
+    }
 
     /// Only a position that survives a power cut is reported to the engine: none if the log cannot be flushed.
     #[test]

@@ -9,8 +9,8 @@
 //! This module does not change a client's balance and groups: the resulting record does.
 
 use scrip_protocol::command::{
-    ACTIONS_MAX, Action, CLUBS_PER_RULE_MAX, DESCRIPTION_BYTES_MAX, FIRED_MAX, InvalidRule, NAME_BYTES_MAX, Push, PushPart,
-    RuleFailed, RuleFired, RuleTerms, tags_in_order,
+    ACTIONS_MAX, Action, CLUBS_PER_RULE_MAX, DESCRIPTION_BYTES_MAX, FIRED_BYTES_MAX, FIRED_MAX, InvalidRule, NAME_BYTES_MAX,
+    Push, PushPart, RuleFailed, RuleFired, RuleTerms, tags_in_order,
 };
 use scrip_protocol::{ClubId, FormulaFailure, GroupId, Money, RuleId, TextProblem, Variables};
 
@@ -33,6 +33,8 @@ pub struct Compiled {
     pub(crate) assigned: Vec<GroupId>,
     pub(crate) unassigned: Vec<GroupId>,
     pub(crate) tags: Vec<String>,
+    /// How many of the [`FIRED_BYTES_MAX`] of a top-up it takes.
+    pub(crate) weight: usize,
 }
 
 /// The texts of a push notification.
@@ -49,7 +51,7 @@ pub struct Fired {
     pub fired: Vec<RuleFired>,
     /// The rules that failed (A20), by their numbers.
     pub failed: Vec<RuleFailed>,
-    /// How many more matched than may fire at once.
+    /// How many more matched than can fire at once.
     pub beyond: u32,
     /// The client's bonus balance after all credits.
     pub bonus: Money,
@@ -94,12 +96,16 @@ pub fn check(
         assigned: Vec::new(),
         unassigned: Vec::new(),
         tags: Vec::new(),
+        weight: 0,
     };
     let mut groups = Vec::new();
     let mut push = None;
     for action in &terms.actions {
         match action {
-            Action::AddBonus { formula } => compiled.formula = Some(Formula::parse(formula).map_err(InvalidRule::Formula)?),
+            Action::AddBonus { formula } => {
+                compiled.formula = Some(Formula::parse(formula).map_err(InvalidRule::Formula)?);
+                compiled.weight += formula.len();
+            }
             Action::AssignGroup { group } => {
                 groups.push(*group);
                 compiled.assigned.push(*group);
@@ -119,6 +125,7 @@ pub fn check(
     compiled.push = push.map(compile_push).transpose()?;
     terms.tags = tags_in_order(terms.tags).map_err(InvalidRule::Tags)?;
     compiled.tags = terms.tags.clone();
+    compiled.weight += compiled.weight_in_record();
     Ok((terms, compiled))
 }
 
@@ -212,8 +219,40 @@ impl Compiled {
         Ok(Some(result))
     }
 
+    /// The most bytes that its lists and texts take in a record. A tag has a length and a position besides, of 4 bytes each.
+    fn weight_in_record(&self) -> usize {
+        let groups = (self.assigned.len() + self.unassigned.len()) * size_of::<GroupId>();
+        let tags: usize = self.tags.iter().map(|tag| 8 + tag.len()).sum();
+        let push: usize = self.push.iter().flat_map(CompiledPush::parts).map(|(_, text)| text.bytes_max()).sum();
+        groups + tags + push
+    }
+
     pub(crate) fn is_of(&self, club: ClubId) -> bool {
         self.clubs.is_empty() || self.clubs.binary_search(&club).is_ok()
+    }
+}
+
+/// How much rules may still do on one top-up.
+pub(crate) struct Room {
+    rules: usize,
+    bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room { rules: FIRED_MAX, bytes: FIRED_BYTES_MAX }
+    }
+}
+
+impl Room {
+    /// Whether the next rule can fire. After the first that cannot, none can.
+    pub(crate) fn takes(&mut self, next: &Compiled) -> bool {
+        let (Some(rules), Some(bytes)) = (self.rules.checked_sub(1), self.bytes.checked_sub(next.weight)) else {
+            self.rules = 0;
+            return false;
+        };
+        (self.rules, self.bytes) = (rules, bytes);
+        true
     }
 }
 
@@ -221,11 +260,12 @@ impl Compiled {
 /// them.
 ///
 /// A rule fails if its credit would overflow the client's bonus balance after those before it; the others still run. Rules after
-/// the first [`FIRED_MAX`] are only counted.
+/// the first [`FIRED_MAX`], or after those whose formulas, groups, texts and tags fill [`FIRED_BYTES_MAX`], are only counted.
 pub fn fire_all<'a>(matching: impl Iterator<Item = (RuleId, &'a Compiled)>, variables: &Variables) -> Fired {
     let mut all = Fired { fired: Vec::new(), failed: Vec::new(), beyond: 0, bonus: variables.bonus };
+    let mut room = Room::default();
     for (rule, compiled) in matching {
-        if all.fired.len() + all.failed.len() >= FIRED_MAX {
+        if !room.takes(compiled) {
             all.beyond = all.beyond.saturating_add(1);
             continue;
         }

@@ -17,6 +17,9 @@ use crate::known::{Known, is_number};
 /// The most bytes of a text. No body that fits is longer: 120 variables of at most 22 characters each.
 pub const PUSH_TEXT_BYTES_MAX: usize = 4_096;
 
+/// The most bytes of a variable's value: an amount, with its sign and decimals.
+const VARIABLE_BYTES_MAX: usize = "-92233720368547758.08".len();
+
 /// A text with variables. Printed as it was written, without white space inside braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushText {
@@ -74,6 +77,15 @@ impl PushText {
             Part::Variable(_) => source_min,
         };
         self.parts.iter().map(chars).sum()
+    }
+
+    /// The most bytes that the rendered text can have.
+    pub(crate) fn bytes_max(&self) -> usize {
+        let bytes = |part: &Part| match part {
+            Part::Literal(literal) => literal.len(),
+            Part::Variable(_) => VARIABLE_BYTES_MAX,
+        };
+        self.parts.iter().map(bytes).sum()
     }
 
     /// The variables that the text names, each once.

@@ -34,3 +34,14 @@ fn commands_reach_an_engine_on_all_addresses() {
         run(server.scrip(Role::Operator).args(["backup", "--to"]).arg(backup), b"").exits(0);
     }
 }
+
+/// The name `localhost` may mean `::1` first, where an engine that listens on 127.0.0.1 does not answer: its commands do not wait for
+/// that (pain 40).
+#[test]
+fn localhost_is_the_engine_on_this_machine() {
+    let server = Server::start();
+    let mut program = server.scrip(Role::Operator);
+    let named = format!("localhost:{}", server.address().port());
+    program.args(["club", "add", "Arena", "--server", &named, "--ca"]).arg(server.dir().join("tls/ca.pem"));
+    run(&mut program, b"").exits(0);
+}

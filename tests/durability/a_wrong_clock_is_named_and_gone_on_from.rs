@@ -115,6 +115,23 @@ fn shift_followed(dir: &Path, ahead_ms: u64) {
     std::fs::write(&path, noted.to_string()).expect("written");
 }
 
+/// Z12: a rehearsal without an end covers every top-up, also those with a time that the caller's clock has not reached.
+#[test]
+fn a_rehearsal_without_an_end_covers_records_that_are_ahead_of_the_caller() {
+    let mut server = Server::start();
+    assert!(server.terminate().success());
+    append_at(&server.dir(), unix_time_ms() + HOUR_MS);
+    server.restart_with(&["--accept-clock"]);
+    let done = |args: &[&str]| run(server.scrip(Role::Operator).args(args), b"").exits(0).out;
+    done(&["club", "add", "Arena"]);
+    done(&["top-up", "100", "--client", "1", "--club", "1", "--source", "CASH"]);
+    let rehearse = ["rule", "rehearse", "--add-bonus", "5", "--from", "2020-01-01"];
+    let whole = done(&rehearse);
+    assert!(whole.starts_with("would have fired on 1 of 1 top-ups "), "{whole}");
+    let until_now = done(&[&rehearse[..], &["--to", &UtcTime(unix_time_ms()).to_string()]].concat());
+    assert!(until_now.starts_with("would have fired on 0 of 0 top-ups "), "{until_now}");
+}
+
 /// After its clock was set back under it, an engine starts again by the clock that it followed.
 #[test]
 fn a_clock_that_was_set_back_under_a_running_engine_needs_no_flag_after_a_crash() {

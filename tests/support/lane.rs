@@ -97,8 +97,8 @@ pub(crate) fn quinn_config(authority: &[u8], protocols: &[&str]) -> ClientConfig
 impl Lane {
     /// Connects and sends the hello.
     pub(crate) async fn open(dial: &Dial) -> Result<Lane, ConnectError> {
-        let Dialled { endpoint, connection, send, receive, .. } = dial.connect().await?;
-        Ok(Lane { connection, send, receive, frames: FrameBuffer::default(), address: dial.address(), endpoint: Some(endpoint) })
+        let Dialled { endpoint, connection, address, send, receive, .. } = dial.connect().await?;
+        Ok(Lane { connection, send, receive, frames: FrameBuffer::default(), address, endpoint: Some(endpoint) })
     }
 
     /// Connects without a hello.

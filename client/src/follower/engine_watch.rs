@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use scrip_protocol::command::{KeepReader, KeepReaderOutcome, ShowStatus, Status};
-use scrip_protocol::{Position, RequestId};
+use scrip_protocol::{Position, Refusal, RequestId};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::{Client, ClientError, Dial};
@@ -22,9 +22,17 @@ const REPORT_AGAIN: Duration = Duration::from_secs(600);
 pub struct EngineWatch {
     dial: Dial,
     reader: Option<RegisteredReader>,
-    connected: Option<(Client, Interval)>,
+    connected: Option<Connected>,
     /// When to connect.
     connect_at: Option<Instant>,
+}
+
+/// A connection, and when its next status is due.
+struct Connected {
+    client: Client,
+    ticks: Interval,
+    /// The time by which the engine judges request ids, as of the last status.
+    requests_ms: u64,
 }
 
 impl EngineWatch {
@@ -43,7 +51,7 @@ impl EngineWatch {
     /// # Errors
     /// When there is no connection, or the engine refuses.
     pub async fn next(&mut self) -> Result<Status, ClientError> {
-        let (client, ticks) = match &mut self.connected {
+        let connected = match &mut self.connected {
             Some(connected) => connected,
             None => {
                 if let Some(at) = self.connect_at {
@@ -55,12 +63,17 @@ impl EngineWatch {
                 };
                 let mut ticks = tokio::time::interval(EVERY);
                 ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                self.connected.insert((client, ticks))
+                self.connected.insert(Connected { client, ticks, requests_ms: 0 })
             }
         };
-        ticks.tick().await;
-        let status = client.call(RequestId(0), &ShowStatus {}).await;
-        status.map_err(|error| self.disconnected(error))
+        connected.ticks.tick().await;
+        match connected.client.call(RequestId(0), &ShowStatus {}).await {
+            Ok(status) => {
+                connected.requests_ms = status.requests_ms;
+                Ok(status)
+            }
+            Err(error) => Err(self.disconnected(error)),
+        }
     }
 
     fn disconnected(&mut self, error: ClientError) -> ClientError {
@@ -76,17 +89,22 @@ impl EngineWatch {
     }
 
     /// Reports the reader's position, which must survive a power cut: the engine may drop the journal up to it. Does nothing, and
-    /// returns `None`, without a reader or a connection.
+    /// returns `None`, without a reader or a connection. The request has the engine's time, so that the clock of this machine does
+    /// not matter. A report that is refused is made again later, on the same connection.
     ///
     /// # Errors
     /// When the report has no outcome.
     pub async fn report(&mut self, position: Position) -> Result<Option<KeepReaderOutcome>, ClientError> {
-        let (Some(reader), Some((client, _))) = (&mut self.reader, &self.connected) else { return Ok(None) };
+        let (Some(reader), Some(connected)) = (&mut self.reader, &self.connected) else { return Ok(None) };
         let command = KeepReader { name: reader.name.clone(), position };
-        match client.call(RequestId::now(), &command).await {
+        match connected.client.call(RequestId::at(connected.requests_ms), &command).await {
             Ok(outcome) => {
                 reader.reported(Instant::now(), position, &outcome);
                 Ok(Some(outcome))
+            }
+            Err(ClientError::Refused(refusal)) => {
+                reader.refused(Instant::now(), &refusal);
+                Err(ClientError::Refused(refusal))
             }
             Err(error) => Err(self.disconnected(error)),
         }
@@ -130,6 +148,20 @@ impl RegisteredReader {
 
     fn reported(&mut self, at: Instant, position: Position, outcome: &KeepReaderOutcome) {
         (self.reported_at, self.position) = (Some(at), is_kept(outcome).then_some(position));
+    }
+
+    /// The engine did not execute the report. What passes by itself, or with a clock that is set right, is tried again soon.
+    fn refused(&mut self, at: Instant, refusal: &Refusal) {
+        match refusal {
+            Refusal::Busy { .. }
+            | Refusal::TooManyMisses { .. }
+            | Refusal::RequestTooOld { .. }
+            | Refusal::RequestFromFuture { .. }
+            | Refusal::RequestIdReused => self.postpone(at),
+            Refusal::Forbidden { .. } | Refusal::ClubForbidden { .. } | Refusal::Revoked | Refusal::RequestIdInvalid => {
+                (self.reported_at, self.position) = (Some(at), None);
+            }
+        }
     }
 
     fn postpone(&mut self, now: Instant) {

@@ -14,9 +14,12 @@ use scrip_protocol::command::{
 };
 use scrip_protocol::frame::{ALPN, FrameBuffer, HELLO, REFUSAL, REQUEST_BYTES_MAX, push_value};
 use scrip_protocol::hello::{CloseCode, Welcome};
-use scrip_protocol::{Command, CredentialId, Kind, Position, Refusal, Role, wire};
+use scrip_protocol::{Command, CredentialId, Kind, Position, Refusal, RequestId, Role, wire};
 use scrip_transport::{endpoint, tls};
 use tokio::task::JoinHandle;
+
+/// The time by which the peer judges request ids: in 2001, when no machine of a test is.
+pub(crate) const REQUESTS_MS: u64 = 1_000_000_000_000;
 
 /// What the peer does with one connection.
 pub(crate) enum Session {
@@ -32,8 +35,8 @@ pub(crate) enum Session {
     OtherForm,
     /// It answers one request for the status, and closes the connection.
     OneStatus(CloseCode),
-    /// It answers requests for the status, and reports of readers with these.
-    Reports(Vec<KeepReaderOutcome>),
+    /// It answers requests for the status, and reports of readers with these, or refuses them.
+    Reports(Vec<Result<KeepReaderOutcome, Refusal>>),
 }
 
 /// The requests that were read.
@@ -41,6 +44,8 @@ pub(crate) enum Session {
 struct Requests {
     tails: Vec<Position>,
     reports: Vec<(String, Position)>,
+    /// The times in the request ids of the reports.
+    times_ms: Vec<u64>,
 }
 
 pub(crate) struct Peer {
@@ -87,6 +92,11 @@ impl Peer {
     /// The reports of readers, in order.
     pub(crate) fn reports(&self) -> Vec<(String, Position)> {
         self.requests.lock().expect("no holder panics").reports.clone()
+    }
+
+    /// The times in their request ids, in milliseconds since 1970.
+    pub(crate) fn report_times_ms(&self) -> Vec<u64> {
+        self.requests.lock().expect("no holder panics").times_ms.clone()
     }
 }
 
@@ -154,9 +164,18 @@ async fn converse(connection: &Connection, session: Session, requests: &Mutex<Re
             }
             (Kind::KeepReader, _) => {
                 // The request id is before the command.
-                let command: KeepReader = wire::decode("report", &payload[16..]).expect("our client sends whole commands");
-                requests.lock().expect("no holder panics").reports.push((command.name, command.position));
-                push_value(&mut reply, kind, correlation, &outcomes.next().expect("no more reports than scripted"));
+                let (id, command) = payload.split_at(16);
+                let id = RequestId(u128::from_le_bytes(id.try_into().expect("it has 16 bytes")));
+                let command: KeepReader = wire::decode("report", command).expect("our client sends whole commands");
+                {
+                    let mut requests = requests.lock().expect("no holder panics");
+                    requests.reports.push((command.name, command.position));
+                    requests.times_ms.push(id.time_ms());
+                }
+                match outcomes.next().expect("no more reports than scripted") {
+                    Ok(outcome) => push_value(&mut reply, kind, correlation, &outcome),
+                    Err(refusal) => push_value(&mut reply, REFUSAL, correlation, &refusal),
+                }
                 send.write_all(&reply).await.ok()?;
             }
             (Kind::ShowStatus, session) => {
@@ -195,7 +214,7 @@ fn status() -> Status {
     let (first, durable) = (Position(1), Position(7));
     Status {
         now_ms: 1,
-        requests_ms: 1,
+        requests_ms: REQUESTS_MS,
         started_ms: 1,
         journal: JournalStatus { first, durable, time_ms: 1, disk_bytes: 0, batches: 0, records: 0, bytes: 0, flushes },
         snapshot: None,

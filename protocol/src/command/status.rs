@@ -39,7 +39,7 @@ pub struct Status {
     pub repeated: u64,
     /// Lockouts started by the guard (Z9).
     pub lockouts: u64,
-    /// Rules that matched a top-up and failed, by reason; `too_many` for those above the number that may fire at once.
+    /// Rules that matched a top-up and failed, by reason; `too_many` for those above what can fire at once.
     pub rule_failures: Vec<Counted>,
     /// Push notifications of rules that were not sent because they were too long once their variables were filled in (A31).
     pub pushes_too_long: u64,

@@ -10,8 +10,12 @@ use crate::problem::FormulaFailure;
 use crate::record::Stamp;
 use crate::variables::{TopUpSource, Variables};
 
-/// How many rules can fire on one top-up: those with the lowest numbers. Bounds the size of the record.
-pub const FIRED_MAX: usize = 4_096;
+/// How many rules can fire on one top-up: those with the lowest numbers, as far as [`FIRED_BYTES_MAX`] allows. Together they bound
+/// the size of the record, and the work that a top-up is: it is decided between redemptions.
+pub const FIRED_MAX: usize = 1_024;
+
+/// How many bytes the formulas, groups, push texts and tags of the rules that fire on one top-up can have.
+pub const FIRED_BYTES_MAX: usize = 64 << 10;
 
 /// The request to top up a client's gaming balance. It registers an unknown client.
 #[wire_format(serde::Deserialize)]
@@ -59,7 +63,7 @@ pub struct TopUpDone {
     pub credited: Money,
     /// How many rules fired.
     pub fired: u32,
-    /// How many rules matched but failed, or exceeded the number that can fire.
+    /// How many rules matched but failed, or exceeded what can fire at once.
     pub failed: u32,
 }
 
@@ -84,7 +88,7 @@ pub struct ToppedUp {
     pub fired: Vec<RuleFired>,
     /// The rules that matched and failed (A20), by their numbers.
     pub failed: Vec<RuleFailed>,
-    /// How many matching rules exceeded the number that can fire at once.
+    /// How many matching rules exceeded what can fire at once: [`FIRED_MAX`], [`FIRED_BYTES_MAX`].
     pub beyond: u32,
     /// The client's gaming balance after it.
     pub gaming: Money,

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use scrip_protocol::command::Terms;
 use scrip_protocol::{ClubId, Money};
 
-use super::use_counts::Use;
+use super::use_counts::{Use, Uses};
 use super::values::{json, number};
 
 /// The value of `code.archived` for a code that stayed archived when its campaign was restored.
@@ -76,14 +76,38 @@ impl Campaign {
         }
     }
 
+    /// Counts that a code is archived by itself.
+    pub(super) fn archive(&mut self, slot: u32, of: Use) {
+        if self.archived.insert(slot, ALONE).is_none() {
+            let (activated, exhausted) = self.counted(of);
+            self.codes_archived += 1;
+            self.archived_activated += activated;
+            self.archived_exhausted += exhausted;
+        }
+    }
+
+    /// Counts that an archived code is restored by itself.
+    pub(super) fn restore(&mut self, slot: u32, of: Use) {
+        if self.archived.remove(&slot).is_some() {
+            let (activated, exhausted) = self.counted(of);
+            let counters = [&mut self.codes_archived, &mut self.archived_activated, &mut self.archived_exhausted];
+            // A counter that is about to be recounted may be less.
+            counters.into_iter().zip([1, activated, exhausted]).for_each(|(of, by)| *of = of.saturating_sub(by));
+        }
+    }
+
+    /// What a code counts for among the activated and the exhausted codes.
+    fn counted(&self, of: Use) -> (u32, u32) {
+        (u32::from(of.activations > 0), u32::from(of.activations >= self.cap()))
+    }
+
     /// Recounts everything that depends on the limit and on the archived codes, from the uses of all codes that were ever
     /// activated.
     pub(super) fn recount(&mut self, uses: impl Iterator<Item = (u32, Use)>) {
-        let cap = self.cap();
         (self.codes_archived, self.codes_exhausted) = (self.archived.len() as u32, 0);
         (self.archived_activated, self.archived_exhausted) = (0, 0);
         for (slot, of) in uses {
-            let (activated, exhausted) = (u32::from(of.activations > 0), u32::from(of.activations >= cap));
+            let (activated, exhausted) = self.counted(of);
             self.codes_exhausted += exhausted;
             if self.archived.contains_key(&slot) {
                 self.archived_activated += activated;
@@ -104,6 +128,8 @@ pub(super) fn cap(terms: &Terms) -> u32 {
 pub(super) struct Campaigns {
     of: BTreeMap<u32, Campaign>,
     changed: BTreeSet<u32>,
+    /// Those whose counters are to be recounted before they are written.
+    stale: BTreeSet<u32>,
 }
 
 impl Campaigns {
@@ -142,6 +168,28 @@ impl Campaigns {
     pub(super) fn insert(&mut self, campaign: u32, of: Campaign) {
         self.of.insert(campaign, of);
         self.changed.insert(campaign);
+    }
+
+    /// A campaign's codes are counted otherwise from now on. They are recounted once, at the end of the transaction, however often
+    /// that happens in it.
+    pub(super) fn recount_later(&mut self, campaign: u32) {
+        self.stale.insert(campaign);
+    }
+
+    /// How many campaigns are to be recounted.
+    #[cfg(test)]
+    pub(super) fn recounts_due(&self) -> usize {
+        self.stale.len()
+    }
+
+    /// Recounts the codes of campaigns where that is due.
+    pub(super) fn recount(&mut self, connection: &Connection, uses: &mut Uses) -> rusqlite::Result<()> {
+        for campaign in std::mem::take(&mut self.stale) {
+            if let Some(of) = self.of_mut(campaign) {
+                of.recount(uses.all(connection, campaign)?);
+            }
+        }
+        Ok(())
     }
 
     /// Writes the changes.
@@ -221,4 +269,45 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Campaign> {
         last_activation: maybe("last_activation")?,
         ..Campaign::new(terms, count("created_ms")?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The counters of codes follow each activation, refund, archive and restore of a code, and equal a recount of all codes.
+    #[test]
+    fn codes_counted_one_by_one_equal_a_recount() {
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        for cap in [1, 2, u32::MAX] {
+            let mut of = Campaign::new(Terms { activations_per_code_max: Some(cap), ..Terms::new("Summer", Money(1)) }, 0);
+            let mut uses = [Use::default(); 20];
+            for step in 0..2_000 {
+                let slot = random.u32(..20);
+                let used = &mut uses[slot as usize];
+                match random.u32(..5) {
+                    0 | 1 if used.activations < cap => {
+                        (used.activations, used.ever) = (used.activations + 1, used.ever + 1);
+                        of.moved(slot, used.activations - 1, used.activations);
+                    }
+                    2 if used.activations > 0 => {
+                        used.activations -= 1;
+                        of.moved(slot, used.activations + 1, used.activations);
+                    }
+                    // Both also for a code that is archived already, or not archived.
+                    3 => of.archive(slot, *used),
+                    4 => of.restore(slot, *used),
+                    _ => {}
+                }
+                let counters = |of: &Campaign| {
+                    [of.codes_archived, of.codes_activated, of.codes_exhausted, of.archived_activated, of.archived_exhausted]
+                };
+                let mut again = of.clone();
+                again.recount((0..).zip(uses).filter(|(_, used)| used.ever > 0));
+                assert_eq!(counters(&of), counters(&again), "cap {cap}, step {step}");
+            }
+        }
+    }
 }

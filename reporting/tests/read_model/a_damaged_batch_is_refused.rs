@@ -1,15 +1,19 @@
 //! A batch that is out of order or does not match its hash is refused by name (Z11): neither it nor any batch of its group is
-//! applied, and the read model continues with the right ones.
+//! applied, and the read model continues with the right ones. One that cannot be written halts the sidecar at once.
 
 use scrip_protocol::batch::{BatchBuilder, BatchError, ChainEnd, HEADER_BYTES};
 use scrip_protocol::codes::{CodeForm, RecordedForm, UnknownForm};
 use scrip_protocol::command::ClubRegistered;
 use scrip_protocol::record::SettingsSet;
 use scrip_protocol::{ClubId, Position, Record, Settings};
+use scrip_reporting::follow::{FollowError, follow};
 use scrip_reporting::read_model::{ReadModel, ReadModelError};
+use scrip_reporting::standing::{Following, RequestClock, Standing};
+use tokio::sync::watch;
 
 use crate::support::recount::Recount;
-use crate::support::{model_files, synthetic, tables};
+use crate::support::workload::Workload;
+use crate::support::{DEADLINE, model_files, synthetic, tables};
 
 /// Twenty clubs, two in each batch.
 fn clubs() -> Vec<Vec<u8>> {
@@ -118,4 +122,36 @@ fn a_record_of_a_later_release_is_refused() {
         batch[HEADER_BYTES - 32..HEADER_BYTES].copy_from_slice(hash.as_bytes());
     };
     check(|batches| later(&mut batches[2]), 12, |cause| matches!(cause, BatchError::Record { index: 0, .. }));
+}
+
+/// A read model that cannot be written, because its disk is full for example, halts the follower at once, although no further batch
+/// arrives, and says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_model_that_fails_halts_a_follower_that_reads_nothing_more() {
+    let mut workload = Workload::start(1).await;
+    workload.tail().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("read-model.sqlite");
+    let mut model = read_model::open(&path);
+    let (_last, before) = workload.batches.split_last().expect("there are some");
+    model.apply(before).expect("batches that come next");
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON cursor BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+    rusqlite::Connection::open(&path).and_then(|disk| disk.execute_batch(full)).expect("nobody writes");
+    let cursor = model.cursor();
+    let (standing, seen) = watch::channel(Standing {
+        applied: cursor.position,
+        applied_ms: cursor.time_ms,
+        changed: cursor.position,
+        newest: None,
+        engine_ms: 0,
+        requests: RequestClock::default(),
+        following: Following::Apart(String::new()),
+    });
+    let (_go_on, stop) = watch::channel(false);
+    let followed = tokio::time::timeout(DEADLINE, follow(workload.dial.clone(), model, standing, stop)).await;
+    let halted = followed.expect("it ends without a further batch");
+    assert!(matches!(halted, Err(FollowError::ReadModel(ReadModelError::Sqlite { .. }))), "{halted:?}");
+    let Following::Halted(why) = &seen.borrow().following else { panic!("{:?}", seen.borrow().following) };
+    assert!(why.contains("disk is full"), "{why}");
+    workload.stop().await;
 }

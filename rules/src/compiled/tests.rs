@@ -1,5 +1,5 @@
-use scrip_protocol::command::{InvalidTags, TAGS_MAX};
-use scrip_protocol::{TopUpSource, Variable};
+use scrip_protocol::command::{InvalidTags, TAG_BYTES_MAX, TAGS_MAX, ToppedUp};
+use scrip_protocol::{ClientId, CredentialId, Executor, RequestId, Stamp, TopUpSource, Variable, wire};
 
 use super::*;
 use crate::ranges::Axis;
@@ -297,6 +297,79 @@ fn rules_beyond_the_limit_are_counted() {
     assert_eq!((fired.fired.len(), fired.failed.len(), fired.beyond), (FIRED_MAX - 1, 1, 5));
     assert_eq!(fired.bonus, Money((FIRED_MAX as i64 - 1) * 100));
     assert_eq!(fired.fired.last().map(|fired| fired.rule), Some(RuleId(FIRED_MAX as u32)));
+}
+
+/// A rule that adds as much as possible to a record, in letters of four bytes: the longest tags and texts, and groups.
+fn heavy(formula: &str) -> Compiled {
+    let letters = |count: usize| "\u{1d54f}".repeat(count);
+    let terms = with(|terms| {
+        terms.conditions.clear();
+        terms.tags = (0..TAGS_MAX).map(|tag| format!("{tag:0>TAG_BYTES_MAX$}")).collect();
+        terms.actions = vec![Action::AddBonus { formula: formula.to_owned() }, push(&letters(40), &letters(120))];
+        terms.actions.extend((1..=6).map(|group| Action::AssignGroup { group: GroupId(group) }));
+    });
+    Compiled::of(&terms).expect("a rule")
+}
+
+/// The bytes of a top-up's record, with what these rules did.
+fn record_bytes(fired: Fired) -> usize {
+    let Fired { fired, failed, beyond, bonus } = fired;
+    let record = ToppedUp {
+        stamp: Stamp { request: RequestId(1), body: 2, credential: CredentialId(3) },
+        executor: Executor::system(),
+        client: ClientId(1),
+        club: ClubId(1),
+        variables: top_up(1),
+        fired,
+        failed,
+        beyond,
+        gaming: Money(0),
+        bonus,
+        comment: String::new(),
+        tags: Vec::new(),
+    };
+    let mut bytes = Vec::new();
+    wire::encode(&record, &mut bytes);
+    bytes.len()
+}
+
+/// The record of a top-up and the work that it is stay small whatever rules there are: those that match after the bytes of their
+/// formulas, groups, texts and tags are used up are only counted, also a small one.
+#[test]
+fn rules_beyond_the_bytes_of_a_top_up_are_counted() {
+    let longest = format!("{:>500}", '1');
+    for (heavy, least) in [(heavy("1"), 1_000), (compiled("", &longest), 500)] {
+        let fit = FIRED_BYTES_MAX / heavy.weight;
+        assert!(heavy.weight >= least && fit + 3 < FIRED_MAX, "{}", heavy.weight);
+        let rules = [vec![heavy; fit + 2], vec![compiled("", "1")]].concat();
+        let fired = fired(&rules, &top_up(100));
+        assert_eq!((fired.fired.len(), fired.failed.len(), fired.beyond), (fit, 0, 3));
+        assert!(record_bytes(fired) < 128 << 10);
+    }
+    // As many as can fire, which fill the bytes.
+    let (small, heavy) = (compiled("", "1"), heavy("1"));
+    let most = (FIRED_BYTES_MAX - FIRED_MAX) / heavy.weight;
+    let rules = [vec![heavy; most], vec![small; FIRED_MAX - most]].concat();
+    let fired = fired(&rules, &top_up(100));
+    assert_eq!((fired.fired.len(), fired.beyond), (FIRED_MAX, 0));
+    assert!(record_bytes(fired) < 128 << 10);
+}
+
+/// What a rule weighs is no less than what it adds to the record beside the row that each has, for any values of the variables.
+#[test]
+fn a_rule_weighs_at_least_what_it_adds_to_the_record() {
+    let numbers: String = Variable::ALL.iter().map(|variable| format!("{{{{{}}}}}", variable.word())).collect();
+    let texts = with(|terms| terms.actions.push(push("{{topupAmountMajor}}", &numbers)));
+    let untagged = with(|terms| terms.actions = vec![Action::UnassignGroup { group: GroupId(1) }]);
+    let longest = Variables { amount: Money(i64::MAX), bonus: Money(0), ..top_up(1) };
+    let none = record_bytes(fired(&[], &longest));
+    let row = record_bytes(fired(&[compiled("", "1")], &longest)) - none;
+    for rule in [heavy("1"), Compiled::of(&texts).expect("a rule"), Compiled::of(&untagged).expect("a rule")] {
+        for variables in [longest, Variables { amount: Money(50_001), ..longest }] {
+            let adds = record_bytes(fired(std::slice::from_ref(&rule), &variables)) - none;
+            assert!(adds <= row + rule.weight, "{adds} bytes, weight {}: {rule:?}", rule.weight);
+        }
+    }
 }
 
 /// A22: each rule sees the balances before the top-up, so the order of rules does not affect what is credited.

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use scrip_protocol::command::{FIRED_MAX, StackedRate};
+use scrip_protocol::command::StackedRate;
 use scrip_protocol::{ClubId, Money, RuleId, TopUpSource, Variables};
 
 use super::Other;
 use super::witness::{TYPICAL, new_client};
-use crate::compiled::Compiled;
+use crate::compiled::{Compiled, Room};
 use crate::ranges::Axis;
 
 /// Maximum number of amounts reported: those at the rule's own bounds and the typical ones, then the least at which other rules
@@ -65,7 +65,8 @@ fn bounds(compiled: &Compiled) -> [i64; 4] {
 /// What matching rules credit together: the same as [`fire_all`](crate::fire_all), without the other actions.
 fn stacked<'a>(matching: impl Iterator<Item = &'a Compiled>, variables: &Variables) -> StackedRate {
     let mut rate = StackedRate { amount: variables.amount, source: variables.source, credited: Money(0), rules: 0 };
-    for compiled in matching.take(FIRED_MAX) {
+    let mut room = Room::default();
+    for compiled in matching.take_while(|compiled| room.takes(compiled)) {
         let Ok(result) = compiled.result(variables) else { continue };
         let credit = Money(result.unwrap_or(0).max(0) * 100);
         if let Some(credited) = rate.credited.checked_add(credit) {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
+use scrip_protocol::Money;
 use scrip_protocol::command::{Rehearsal, RehearseRule, RehearseRuleOutcome, WouldFire};
-use scrip_protocol::{Money, unix_time_ms};
 
 use super::{Draft, answer};
 use crate::cli::campaign::{ends, starts};
@@ -33,7 +33,7 @@ pub(super) struct Rehearse {
     /// Start of the period: a day (2026-10-01, in UTC) or a time (2026-10-01T09:00:00+01:00)
     #[arg(long, value_name = "WHEN", value_parser = starts)]
     from: u64,
-    /// End of the period: a day, inclusive, or a time [default: now]
+    /// End of the period: a day, inclusive, or a time [default: the end of the journal]
     #[arg(long, value_name = "WHEN", value_parser = ends)]
     to: Option<u64>,
     #[command(flatten)]
@@ -45,7 +45,8 @@ impl Rehearse {
         self.draft.check();
         let client = self.reach.client().await?;
         let Some((terms, replaces)) = self.draft.terms(&client, &self.reach).await? else { return Ok(Exit::Refused) };
-        let to_ms = self.to.unwrap_or_else(unix_time_ms);
+        // The time of records may be ahead of the clock of this machine.
+        let to_ms = self.to.unwrap_or(u64::MAX);
         let query = RehearseRule { terms, replaces, from_ms: self.from, to_ms };
         let outcome = client.rehearse_rule(&query, PATIENCE).await?;
         match self.reach.json {

@@ -43,7 +43,10 @@ impl Writing<'_> {
         let Some(of) = self.known.campaigns.of_mut(campaign) else { return Ok(()) };
         let before = of.cap();
         of.terms = record.terms.clone();
-        if of.cap() != before { self.recount(campaign) } else { Ok(()) }
+        if of.cap() != before {
+            self.known.campaigns.recount_later(campaign);
+        }
+        Ok(())
     }
 
     /// Codes that were archived with the campaign are restored, except those in conflict.
@@ -68,7 +71,8 @@ impl Writing<'_> {
                 self.connection.prepare_cached("UPDATE code SET taken = ?2 WHERE campaign = ?1 AND archived = 0")?;
             statement.execute(params![campaign, position])?;
         }
-        self.recount(campaign)
+        self.known.campaigns.recount_later(campaign);
+        Ok(())
     }
 
     /// Archives individual codes.
@@ -77,10 +81,10 @@ impl Writing<'_> {
         let Some(of) = self.known.campaigns.of_mut(campaign.0) else { return Ok(()) };
         let mut statement = self.connection.prepare_cached(ARCHIVE)?;
         for slot in slots {
-            of.archived.insert(*slot, ALONE);
+            of.archive(*slot, self.known.uses.of(self.connection, campaign.0, *slot)?);
             statement.execute(params![campaign.0, slot, ALONE])?;
         }
-        self.recount(campaign.0)
+        Ok(())
     }
 
     /// Restores individual codes.
@@ -89,20 +93,58 @@ impl Writing<'_> {
         let Some(of) = self.known.campaigns.of_mut(campaign.0) else { return Ok(()) };
         let mut statement = self.connection.prepare_cached(RESTORE)?;
         for slot in slots {
-            of.archived.remove(slot);
+            of.restore(*slot, self.known.uses.of(self.connection, campaign.0, *slot)?);
             statement.execute(params![campaign.0, slot, number(at.position.0)])?;
         }
-        self.recount(campaign.0)
+        Ok(())
     }
 
     /// Call before codes are archived or restored.
     fn codes_change(&mut self, at: At, CampaignId(campaign): CampaignId, slots: &[u32]) -> rusqlite::Result<()> {
         self.change_held(|held, codes| slots.iter().try_for_each(|slot| held.code_changes(codes, number(at.ms), campaign, *slot)))
     }
+}
 
-    fn recount(&mut self, campaign: u32) -> rusqlite::Result<()> {
-        let Some(of) = self.known.campaigns.of_mut(campaign) else { return Ok(()) };
-        of.recount(self.known.uses.all(self.connection, campaign)?);
-        Ok(())
+#[cfg(test)]
+mod tests {
+    use scrip_protocol::command::{CampaignCreated, CodesArchived, CodesRestored, Terms};
+    use scrip_protocol::{CredentialId, Money, Position, Record, RequestId, Stamp};
+
+    use super::*;
+    use crate::read_model::project::Known;
+    use crate::read_model::tables::SCHEMA;
+
+    /// Codes that are archived or restored are looked at alone, whatever the size of their campaign: only a new limit, and a
+    /// restored campaign, recount all codes, once in a transaction however many such records it has.
+    #[test]
+    fn an_archived_code_does_not_recount_its_campaign() {
+        let connection = rusqlite::Connection::open_in_memory().expect("memory");
+        connection.execute_batch(SCHEMA).expect("it is the schema");
+        let mut known = Known::load(&connection, 0).expect("the tables are there");
+        let stamp = Stamp { request: RequestId(1), body: 1, credential: CredentialId(1) };
+        let campaign = CampaignId(1);
+        let terms = |cap| Terms { activations_per_code_max: Some(cap), ..Terms::new("Summer", Money(1)) };
+        let created =
+            CampaignCreated { stamp, campaign, terms: terms(1), codes: ["A", "B"].iter().collect(), skipped: Vec::new() };
+        let archived =
+            |slots: &[u32]| -> Record { CodesArchived { stamp, campaign, slots: slots.into(), skipped: Vec::new() }.into() };
+        let restored =
+            |slots: &[u32]| -> Record { CodesRestored { stamp, campaign, slots: slots.into(), skipped: Vec::new() }.into() };
+        let capped = |cap| -> Record { CampaignUpdated { stamp, campaign, terms: terms(cap) }.into() };
+        let mut writing = Writing::begin(&connection, &mut known).expect("the tables are there");
+        let mut position = 0;
+        let mut due = |record: Record| {
+            position += 1;
+            writing.record(Position(position), position, &record).expect("the record fits the tables");
+            writing.known.campaigns.recounts_due()
+        };
+        assert_eq!(due(created.into()), 0);
+        for record in [archived(&[1]), archived(&[1]), archived(&[]), restored(&[1]), restored(&[1]), capped(1)] {
+            assert_eq!(due(record.clone()), 0, "{record:?}");
+        }
+        assert_eq!([due(capped(2)), due(archived(&[0])), due(capped(3))], [1, 1, 1]);
+        writing.finish().expect("the tables are there");
+        assert_eq!(known.campaigns.recounts_due(), 0);
+        assert_eq!(known.campaigns.of(1).map(|of| of.codes_archived), Some(1));
     }
 }

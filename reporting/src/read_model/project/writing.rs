@@ -51,6 +51,8 @@ impl<'t> Writing<'t> {
     /// Writes the sums.
     pub(in crate::read_model) fn finish(mut self) -> rusqlite::Result<()> {
         self.change_held(|held, codes| held.write(codes))?;
+        let Known { campaigns, uses, .. } = &mut *self.known;
+        campaigns.recount(self.connection, uses)?;
         self.known.uses.write(self.connection)?;
         self.known.campaigns.write(self.connection)?;
         self.gathered.write(self.connection)

@@ -71,7 +71,7 @@ pub(crate) struct Workload {
     gateway: Client,
     cashier: Client,
     marketing: Client,
-    dial: Dial,
+    pub(crate) dial: Dial,
     engine: Engine,
     /// All batches tailed so far.
     pub(crate) batches: Vec<Vec<u8>>,
