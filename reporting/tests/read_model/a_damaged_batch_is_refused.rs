@@ -132,7 +132,7 @@ async fn a_read_model_that_fails_halts_a_follower_that_reads_nothing_more() {
     workload.tail().await;
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("read-model.sqlite");
-    let mut model = read_model::open(&path);
+    let mut model = model_files::open(&path);
     let (_last, before) = workload.batches.split_last().expect("there are some");
     model.apply(before).expect("batches that come next");
     let full = "CREATE TRIGGER full BEFORE UPDATE ON cursor BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
