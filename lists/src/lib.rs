@@ -18,6 +18,8 @@ mod adding;
 mod cells;
 mod fault;
 mod formats;
+mod line;
+mod options;
 mod package;
 mod parts;
 mod results;
@@ -35,6 +37,8 @@ use std::path::Path;
 
 pub use adding::{Added, Adding, Interrupted, NotAdded, SoFar, Target};
 pub use fault::ListError;
+pub use line::Line;
+pub use options::{Header, ListOptions, OptionNames};
 pub use parts::{Part, Parts};
 pub use results::{Counts, FIRST_SKIPPED, Skipped};
 pub use source::ListSource;
@@ -47,81 +51,6 @@ use xlsx::{SheetLines, Xlsx};
 
 /// The largest spreadsheet accepted from a pipe: a spreadsheet is read from its end, so it is held in memory.
 const STREAM_BYTES_MAX: u64 = 256 * MIB;
-
-/// The headers of a column of codes, in lower case and without separators.
-const HEADERS: [&str; 4] = ["code", "codes", "promocode", "promocodes"];
-
-/// How to read a list.
-#[derive(Debug, Clone, Default)]
-pub struct ListOptions {
-    /// The sheet with the codes, for a spreadsheet. By default the first visible sheet that is not empty.
-    pub sheet: Option<String>,
-    /// The column with the codes, for a spreadsheet: its letters or its header. By default the column with the header "code" or
-    /// "promo code", or the only column.
-    pub column: Option<String>,
-    /// Whether the first line that is not blank is a header.
-    pub header: Header,
-    /// What errors call these options.
-    pub names: OptionNames,
-}
-
-/// What errors call the options of a list, in the words of the interface that takes them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OptionNames {
-    /// The sheet.
-    pub sheet: &'static str,
-    /// The column.
-    pub column: &'static str,
-}
-
-impl OptionNames {
-    /// The names of the fields.
-    pub const DEFAULT: OptionNames = OptionNames { sheet: "sheet", column: "column" };
-}
-
-impl Default for OptionNames {
-    fn default() -> OptionNames {
-        OptionNames::DEFAULT
-    }
-}
-
-/// Whether a list has a header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Header {
-    /// Decide by the first line: it is a header if it reads "code", "codes" or "promo code".
-    #[default]
-    Auto,
-    /// There is a header.
-    Yes,
-    /// There is no header.
-    No,
-}
-
-impl Header {
-    /// Whether this first line of a list is a header.
-    fn is_meant_by(self, first: &str) -> bool {
-        match self {
-            Header::Auto => Header::is_word(first),
-            Header::Yes => true,
-            Header::No => false,
-        }
-    }
-
-    /// Whether this is a header of codes.
-    fn is_word(text: &str) -> bool {
-        let word: String = text.trim().chars().filter(|character| !matches!(character, ' ' | '-' | '_')).collect();
-        HEADERS.contains(&word.to_lowercase().as_str())
-    }
-}
-
-/// A line of a list: a code, with the white space around it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// The number of the text's line, or of the sheet's row, from 1.
-    pub number: u32,
-    /// Its text.
-    pub text: String,
-}
 
 /// How people refer to the location of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,8 @@
 use std::io::{BufRead, Read};
 
 use super::fault::{Fault, Why};
-use super::{Header, Line};
+use super::line::Line;
+use super::options::Header;
 
 /// The longest line. The longest code has 64 bytes; the engine reports a longer one with its line number, up to this length.
 const LINE_BYTES_MAX: u64 = 64 * 1024;

@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 use super::cells::{self, Cells, Value};
 use super::fault::{Fault, Why, one_line};
 use super::formats::{Format, Formats};
+use super::line::Line;
+use super::options::{Header, ListOptions};
 use super::package::{MIB, Node, PART_BYTES_MAX, Package, RELATIONS_MAX, ReadSeek, Relation};
 use super::strings::Strings;
-use super::{Header, Line, ListOptions};
 
 /// The largest unpacked size of a sheet: a full one of several columns. It is not held in memory; this bounds the time.
 const SHEET_BYTES_MAX: u64 = 512 * MIB;

@@ -5,6 +5,33 @@
 
 #![cfg_attr(test, expect(clippy::print_stdout, reason = "a random test prints its seed"))]
 
+/// The commands without a record: a pattern, so that the compiler names a new command.
+macro_rules! changes_nothing {
+    () => {
+        Kind::Check
+            | Kind::ListClubs
+            | Kind::ListGroups
+            | Kind::ListRules
+            | Kind::ShowRule
+            | Kind::LintRule
+            | Kind::RehearseRule
+            | Kind::ShowClient
+            | Kind::ListCampaigns
+            | Kind::ShowCampaign
+            | Kind::Tail
+            | Kind::TryCodes
+            | Kind::ListCodes
+            | Kind::CheckFree
+            | Kind::ListCredentials
+            | Kind::ListLockouts
+            | Kind::LiftLockouts
+            | Kind::TakeSnapshot
+            | Kind::ListReaders
+            | Kind::ShowStatus
+            | Kind::WatchAttempts
+    };
+}
+
 #[cfg(test)]
 mod archive;
 #[cfg(test)]

@@ -71,6 +71,14 @@ impl Bench {
         self.runtime.block_on(keeper.handle().take())
     }
 
+    /// Takes a snapshot after each of these numbers of new clients.
+    pub(super) fn take_after(&mut self, keeper: &Keeper, clients: &[u64]) {
+        for count in clients {
+            self.clients(*count);
+            assert!(matches!(self.take(keeper), Outcome::Taken(_)));
+        }
+    }
+
     pub(super) fn files(&self) -> Vec<String> {
         self.disk.list(&self.dir()).map(|entries| entries.into_iter().map(|entry| entry.name).collect()).unwrap_or_default()
     }
@@ -109,10 +117,7 @@ fn the_older_snapshot_makes_room_for_the_next() {
     for retention in [Retention::All, Retention::Needed] {
         let mut bench = Bench::new();
         let keeper = bench.keeper(retention);
-        for _ in 0..2 {
-            bench.clients(10);
-            assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
-        }
+        bench.take_after(&keeper, &[10, 10]);
         let files = bench.files();
         bench.clients(10);
         bench.leave(50_000);
@@ -129,10 +134,7 @@ fn the_older_snapshot_makes_room_for_the_next() {
 fn the_older_snapshot_stays_where_it_makes_too_little_room() {
     let mut bench = Bench::new();
     let keeper = bench.keeper(Retention::Needed);
-    for clients in [10, 5_000] {
-        bench.clients(clients);
-        assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
-    }
+    bench.take_after(&keeper, &[10, 5_000]);
     let files = bench.files();
     bench.clients(10);
     bench.leave(50_000);
@@ -149,10 +151,7 @@ fn a_damaged_snapshot_makes_room_for_the_next() {
     for (whole, more) in [(1, 10), (0, 10), (1, 2_000), (0, 2_000)] {
         let mut bench = Bench::new();
         let keeper = bench.keeper(Retention::Needed);
-        for _ in 0..=whole {
-            bench.clients(1_000);
-            assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
-        }
+        bench.take_after(&keeper, &vec![1_000; whole + 1]);
         let mut expected = bench.files();
         let damaged = expected.pop().expect("there is one");
         bench.tamper_newest(|bytes| {

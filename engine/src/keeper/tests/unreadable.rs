@@ -40,10 +40,7 @@ fn an_unreadable_snapshot_makes_room_for_the_next() {
     for (whole, more) in [(1, 10), (0, 10), (1, 2_000), (0, 2_000)] {
         let mut bench = Bench::new();
         let keeper = bench.keeper(Retention::Needed);
-        for _ in 0..=whole {
-            bench.clients(1_000);
-            assert!(matches!(bench.take(&keeper), Outcome::Taken(_)));
-        }
+        bench.take_after(&keeper, &vec![1_000; whole + 1]);
         let listed = snapshot::list(&bench.disk, &bench.dir()).expect("the folder can be read");
         let [newest, older @ ..] = &listed[..] else { panic!("{listed:?}") };
         let damage = if more > 1_000 { newest.bytes - 4096..newest.bytes } else { 8192..8193 };

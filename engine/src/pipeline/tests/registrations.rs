@@ -13,16 +13,13 @@ use scrip_core::state::{ForgetReaderRequest, KeepReaderRequest, Mutation};
 
 /// A registration as a lane hands it over, after reading that the journal begins at its first record.
 fn registration(request: u64, position: u64) -> Request {
-    let mutation = KeepReader { name: format!("reader {request}"), position: Position(position) };
-    change(
-        request,
-        Mutation::KeepReader(Box::new(KeepReaderRequest {
-            request: mutation,
-            kept_from: Position(1),
-            open_from: Position(1),
-            anyones: false,
-        })),
-    )
+    keep(request, format!("reader {request}"), position, false)
+}
+
+fn keep(request: u64, name: String, position: u64, anyones: bool) -> Request {
+    let (kept_from, open_from) = (Position(1), Position(1));
+    let keep = KeepReader { name, position: Position(position) };
+    change(request, Mutation::KeepReader(Box::new(KeepReaderRequest { request: keep, kept_from, open_from, anyones })))
 }
 
 fn outcome(reply: &Reply) -> KeepReaderOutcome {
@@ -90,18 +87,7 @@ fn a_journal_that_failed_returns_no_list() {
 #[test]
 fn a_reader_s_requests_leave_a_bounded_number_of_records() {
     let (run, lane) = (Run::new(Limits::default()), Lane::default());
-    let keep = |request: u64, position: u64, anyones: bool| {
-        let mutation = KeepReader { name: "reports".into(), position: Position(position) };
-        change(
-            request,
-            Mutation::KeepReader(Box::new(KeepReaderRequest {
-                request: mutation,
-                kept_from: Position(1),
-                open_from: Position(1),
-                anyones,
-            })),
-        )
-    };
+    let keep = |request, position, anyones| keep(request, "reports".into(), position, anyones);
     let forget = |request| {
         let mutation = ForgetReader { name: "reports".into() };
         change(request, Mutation::ForgetReader(ForgetReaderRequest { request: mutation, anyones: false }))

@@ -147,19 +147,21 @@ fn a_holder_bound_to_clubs_may_act_for_those() {
     assert_eq!(holder(6).since, of.bench.state.position());
 }
 
+/// Two holds; one is of the credential that is revoked.
+const HELD: &str = "
+    club Arena
+    credential operator Boss
+    credential gateway Shop
+    campaign amount=5.00 cap=1 codes=A,B
+    hold code=A client=7 club=1 by=2
+    hold code=B client=8 club=1 by=1
+";
+
 /// The holds of a revoked credential are released at once, and remembered as expired.
 #[test]
 fn the_holds_of_a_revoked_credential_are_released() {
-    let script = "
-        club Arena
-        credential operator Boss
-        credential gateway Shop
-        campaign amount=5.00 cap=1 codes=A,B
-        hold code=A client=7 club=1 by=2
-        hold code=B client=8 club=1 by=1
-    ";
     let mut state = State::default();
-    super::recorded(script).iter().for_each(|(time_ms, record)| {
+    super::recorded(HELD).iter().for_each(|(time_ms, record)| {
         state.apply(*time_ms, record);
     });
     let revoked_ms = state.now_ms() + 5;
@@ -293,15 +295,7 @@ fn a_revocation_ends_holds_at_its_own_time_however_late_they_are_dropped() {
 /// A revocation in a journal of the first version left the credential's holds open, and its replay still does.
 #[test]
 fn a_revocation_in_a_first_journal_leaves_holds_open() {
-    let script = "
-        club Arena
-        credential operator Boss
-        credential gateway Shop
-        campaign amount=5.00 cap=1 codes=A,B
-        hold code=A client=7 club=1 by=2
-        hold code=B client=8 club=1 by=1
-    ";
-    let recorded = super::recorded(script);
+    let recorded = super::recorded(HELD);
     for is_first in [true, false] {
         let mut state = State::default();
         for (n, (time_ms, record)) in recorded.iter().enumerate() {

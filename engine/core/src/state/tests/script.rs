@@ -354,14 +354,7 @@ pub(super) fn printed(reply: &Remembered) -> String {
         }
         Kind::AddCodes => {
             let outcome = decoded::<AddCodes, AddCodesOutcome>(bytes);
-            let lines: &[SkippedLine] = if let AddCodesOutcome::Added(report) = &outcome {
-                &report.skipped
-            } else if let AddCodesOutcome::Conflicts(lines) = &outcome {
-                lines
-            } else {
-                &[]
-            };
-            format!("{outcome}{}", skipped(lines))
+            with_lines(&outcome)
         }
         Kind::Hold => match decoded::<Hold, HoldOutcome>(bytes) {
             HoldOutcome::Held(held) => {
@@ -422,28 +415,20 @@ pub(super) fn printed(reply: &Remembered) -> String {
         Kind::RestoreRule => decoded::<RestoreRule, RestoreRuleOutcome>(bytes).to_string(),
         Kind::KeepReader => decoded::<KeepReader, KeepReaderOutcome>(bytes).to_string(),
         Kind::ForgetReader => decoded::<ForgetReader, ForgetReaderOutcome>(bytes).to_string(),
-        Kind::Check
-        | Kind::ListClubs
-        | Kind::ListGroups
-        | Kind::ListRules
-        | Kind::ShowRule
-        | Kind::LintRule
-        | Kind::RehearseRule
-        | Kind::ShowClient
-        | Kind::ListCampaigns
-        | Kind::ShowCampaign
-        | Kind::Tail
-        | Kind::TryCodes
-        | Kind::ListCodes
-        | Kind::CheckFree
-        | Kind::ListCredentials
-        | Kind::ListLockouts
-        | Kind::LiftLockouts
-        | Kind::TakeSnapshot
-        | Kind::ListReaders
-        | Kind::ShowStatus
-        | Kind::WatchAttempts => panic!("{kind:?} changes nothing"),
+        changes_nothing!() => panic!("{kind:?} changes nothing"),
     }
+}
+
+/// An outcome in words, with the lines that it names.
+pub(super) fn with_lines(outcome: &AddCodesOutcome) -> String {
+    let lines: &[SkippedLine] = if let AddCodesOutcome::Added(report) = outcome {
+        &report.skipped
+    } else if let AddCodesOutcome::Conflicts(lines) = outcome {
+        lines
+    } else {
+        &[]
+    };
+    format!("{outcome}{}", skipped(lines))
 }
 
 fn decoded<C, O: wire::Wire>(bytes: &[u8]) -> O

@@ -12,12 +12,12 @@
 use std::collections::HashMap;
 
 use scrip_protocol::command::{
-    AddCodesOutcome, CampaignCard, CampaignFilter, CheckFreeOutcome, CodeFilter, CodeFree, CodeRow, ListCampaigns,
-    ListCampaignsOutcome, ListCodes, ListCodesOutcome, ShowCampaign, ShowCampaignOutcome, SkippedLine, UsageFilter,
+    CampaignCard, CampaignFilter, CheckFreeOutcome, CodeFilter, CodeFree, CodeRow, ListCampaigns, ListCampaignsOutcome,
+    ListCodes, ListCodesOutcome, ShowCampaign, ShowCampaignOutcome, UsageFilter,
 };
 use scrip_protocol::{CampaignId, ClubId};
 
-use super::script::{Words, parsed, skipped};
+use super::script::{Words, parsed, with_lines};
 use super::{Bench, list};
 use crate::index::normalise;
 use crate::state::{AddCodesRequest, CodeAt, HeldOfCampaign, Lookup, OpenHold};
@@ -61,14 +61,7 @@ fn tried(bench: &Bench, words: &Words) -> String {
     let campaign = (words.at(1) != "new").then(|| parsed(words.at(1)));
     let request = AddCodesRequest { campaign, list: list(words.list("codes")), on_conflict: words.on_conflict() };
     let outcome = bench.state.try_codes(&request, &bench.index);
-    let lines: &[SkippedLine] = if let AddCodesOutcome::Added(report) = &outcome {
-        &report.skipped
-    } else if let AddCodesOutcome::Conflicts(lines) = &outcome {
-        lines
-    } else {
-        &[]
-    };
-    format!("{outcome}{}", skipped(lines))
+    with_lines(&outcome)
 }
 
 fn code_filter(words: &Words) -> CodeFilter {

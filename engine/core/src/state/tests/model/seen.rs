@@ -190,27 +190,7 @@ fn outcomes_of(reply: &Remembered) -> Vec<String> {
             (name(&outcome), part.into_iter().map(str::to_owned).collect())
         }
         Kind::Redeem => panic!("a redemption has a reply of its own"),
-        Kind::Check
-        | Kind::ListClubs
-        | Kind::ListGroups
-        | Kind::ListRules
-        | Kind::ShowRule
-        | Kind::LintRule
-        | Kind::RehearseRule
-        | Kind::ShowClient
-        | Kind::ListCampaigns
-        | Kind::ShowCampaign
-        | Kind::Tail
-        | Kind::TryCodes
-        | Kind::ListCodes
-        | Kind::CheckFree
-        | Kind::ListCredentials
-        | Kind::ListLockouts
-        | Kind::LiftLockouts
-        | Kind::TakeSnapshot
-        | Kind::ListReaders
-        | Kind::ShowStatus
-        | Kind::WatchAttempts => panic!("{kind:?} changes nothing"),
+        changes_nothing!() => panic!("{kind:?} changes nothing"),
     };
     std::iter::once(outcome).chain(more).map(|outcome| format!("{} {outcome}", kind.word())).collect()
 }
