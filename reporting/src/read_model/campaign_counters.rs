@@ -29,11 +29,11 @@ pub(super) struct Campaign {
     pub(super) activations: u64,
     pub(super) issued: i64,
     pub(super) refunds: u64,
-    /// None where it is not known what was taken back before the beginning.
+    /// None if the amount taken back before the beginning is unknown.
     pub(super) taken_back: Option<i64>,
     pub(super) uncollected: i64,
     pub(super) last_activation: Option<u64>,
-    /// The codes whose row has them as archived, with the value of `code.archived`.
+    /// The codes that their rows mark as archived, with the value of `code.archived`.
     pub(super) archived: BTreeMap<u32, u8>,
 }
 
@@ -64,7 +64,7 @@ impl Campaign {
         cap(&self.terms)
     }
 
-    /// Counts that a code's activations became other ones.
+    /// Counts a change of a code's activations.
     pub(super) fn moved(&mut self, slot: u32, before: u32, after: u32) {
         let (cap, archived) = (self.cap(), self.archived.contains_key(&slot));
         let count = |counter: &mut u32, was: bool, is: bool| *counter = (*counter + u32::from(is)).saturating_sub(was.into());
@@ -76,7 +76,7 @@ impl Campaign {
         }
     }
 
-    /// Recounts what depends on the limit and on which codes are archived, from the uses of all codes that were ever activated.
+    /// Recounts everything that depends on the limit and on the archived codes, from the uses of all codes that were ever activated.
     pub(super) fn recount(&mut self, uses: impl Iterator<Item = (u32, Use)>) {
         let cap = self.cap();
         (self.codes_archived, self.codes_exhausted) = (self.archived.len() as u32, 0);
@@ -92,12 +92,12 @@ impl Campaign {
     }
 }
 
-/// How often a code may be activated. The engine's counter of a code has 32 bits: one without a limit ends there as well.
+/// How often a code can be activated. The engine's counter of a code has 32 bits, which also bounds codes without a limit.
 pub(super) fn cap(terms: &Terms) -> u32 {
     terms.activations_per_code_max.unwrap_or(u32::MAX)
 }
 
-/// The campaigns, and which of them have changed since they were written.
+/// The campaigns, and the set of those that changed since they were written.
 #[derive(Debug, Default)]
 pub(super) struct Campaigns {
     of: BTreeMap<u32, Campaign>,
@@ -129,7 +129,7 @@ impl Campaigns {
         self.of.get(&campaign)
     }
 
-    /// A campaign that is about to change.
+    /// A campaign, to be changed.
     pub(super) fn of_mut(&mut self, campaign: u32) -> Option<&mut Campaign> {
         let of = self.of.get_mut(&campaign)?;
         self.changed.insert(campaign);
@@ -142,7 +142,7 @@ impl Campaigns {
         self.changed.insert(campaign);
     }
 
-    /// Writes what has changed.
+    /// Writes the changes.
     pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(
             "INSERT OR REPLACE INTO campaign VALUES

@@ -1,5 +1,5 @@
-//! What is added up over a transaction, and written at its end in the order of the tables' keys: a page that many rows lie on is then
-//! changed once, and found in the processor's cache.
+//! Sums added up over a transaction and written at its end in the order of the tables' keys: a page with many rows is then changed
+//! once, while it is in the processor's cache.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,14 +8,14 @@ use scrip_protocol::{ClientId, Position, Stamp};
 
 use super::values::{ClientKey, folded, number, request_bytes};
 
-/// How many positions a stretch of `client_history` has, as a power of 2.
+/// The number of positions in a stretch of `client_history`, as a power of 2.
 pub(crate) const HISTORY_BITS: u32 = 17;
-/// How many positions a stretch of `campaign_stretch` has, as a power of 2.
+/// The number of positions in a stretch of `campaign_stretch`, as a power of 2.
 const STRETCH_BITS: u32 = 12;
 /// A quarter of an hour, in milliseconds.
 const QUARTER_MS: u64 = 15 * 60 * 1_000;
 
-/// What a transaction adds up.
+/// The sums of a transaction.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     requests: Vec<(Stamp, Position, u16)>,
@@ -26,7 +26,7 @@ pub(super) struct Gathered {
     failures: BTreeMap<(u32, &'static str), u64>,
 }
 
-/// What becomes of a client.
+/// The changes of a client.
 #[derive(Debug, Default)]
 pub(super) struct ClientChange {
     /// The time of the first record in this transaction that registers the client.
@@ -39,7 +39,7 @@ pub(super) struct ClientChange {
     pub(super) activations: i64,
 }
 
-/// What is counted of activations.
+/// Counts of activations.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) activations: i64,
@@ -49,39 +49,39 @@ pub(super) struct Counts {
 }
 
 impl Gathered {
-    /// A request has its record, of a kind, at a position.
+    /// Notes the record of a request: its kind and position.
     pub(super) fn request(&mut self, stamp: Stamp, position: Position, kind: u16) {
         self.requests.push((stamp, position, kind));
     }
 
-    /// A record concerns a client.
+    /// Notes that a record concerns a client.
     pub(super) fn history(&mut self, client: ClientId, position: Position) {
         self.history.push((position.0 >> HISTORY_BITS, client, position));
     }
 
-    /// A client who is registered by now, about to change.
+    /// The changes of a client who is registered by now.
     pub(super) fn client(&mut self, client: ClientId, at_ms: u64) -> &mut ClientChange {
         self.clients.entry(client).or_insert_with(|| ClientChange { registered_ms: at_ms, ..ClientChange::default() })
     }
 
-    /// A campaign's counts of a quarter of an hour at a club, about to change.
+    /// The counts of a campaign in a quarter of an hour at a club, to be changed.
     pub(super) fn activity(&mut self, campaign: u32, at_ms: u64, club: u32) -> &mut Counts {
         self.activity.entry((campaign, at_ms / QUARTER_MS, club)).or_default()
     }
 
-    /// A campaign has an activation at a position.
+    /// Notes that a campaign has an activation at a position.
     pub(super) fn activation_at(&mut self, campaign: u32, position: Position) {
         *self.stretches.entry((campaign, position.0 >> STRETCH_BITS)).or_default() += 1;
     }
 
-    /// A rule failed on a top-up.
+    /// Notes that a rule failed on a top-up.
     pub(super) fn failure(&mut self, rule: u32, why: &'static str) {
         *self.failures.entry((rule, why)).or_default() += 1;
     }
 
     /// Writes all of it.
     pub(super) fn write(mut self, connection: &Connection) -> rusqlite::Result<()> {
-        // The first record under an id is the one that stands: a stable order keeps it in front.
+        // The first record under an id is kept: a stable sort leaves it in front.
         self.requests.sort_by_key(|(stamp, _, _)| stamp.request);
         let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO request VALUES (?, ?, ?, ?)")?;
         for (stamp, position, kind) in &self.requests {
@@ -136,7 +136,7 @@ impl Gathered {
         Ok(())
     }
 
-    /// A sum that passes 64 bits, which takes refunds of amounts as large, stands at the greatest that they hold.
+    /// A sum beyond 64 bits is stored as the largest value. It takes refunds of equally large amounts to get there.
     fn write_activity(&self, connection: &Connection) -> rusqlite::Result<()> {
         const ADD: &str = "ON CONFLICT DO UPDATE SET activations = activations + excluded.activations,
             issued = CAST(issued + excluded.issued AS INTEGER), refunds = refunds + excluded.refunds,

@@ -1,8 +1,9 @@
-//! Open holds, added up by the time at which they expire, so that what is held at a time is the sum of a few rows of the table `held`.
+//! Open holds, added up by the time at which they expire, so that the amount held at a time is the sum of a few rows of the table
+//! `held`.
 //!
-//! An open hold counts in a row of 1 ms, in one of 2^10 ms and in one of 2^20 ms. A code whose uses are all activated or held is full until one
-//! of its holds expires, and counts where that hold does. What is held after a time is then the sum of the rows of 2^20 ms that begin
-//! later, of those of 2^10 ms up to there, and of those of 1 ms up to there: at most 1,024 of each shorter length.
+//! An open hold counts in a row of 1 ms, in one of 2^10 ms and in one of 2^20 ms. A code whose uses are all activated or held is full
+//! until one of its holds expires, and counts in the rows of that hold. The amount held after a time is the sum of the rows of 2^20 ms
+//! that begin later, the rows of 2^10 ms before those, and the rows of 1 ms before those: at most 1,024 of each shorter length.
 //!
 //! The rows of a campaign that begin at or before the last change of its holds are removed, because no view has an earlier time.
 
@@ -17,7 +18,7 @@ use super::values::number;
 /// The lengths of the rows, as powers of 2 in milliseconds.
 pub(crate) const LENGTHS: [u32; 3] = [0, 10, 20];
 
-/// How many expired holds stay in memory before they are removed.
+/// The number of expired holds that stay in memory before they are removed.
 const EXPIRED_MAX: usize = 4_096;
 
 /// An open hold.
@@ -30,7 +31,7 @@ pub(super) struct OpenHold {
     pub(super) expires_ms: i64,
 }
 
-/// What changes in a row. Sums of amounts may need more than 64 bits, so that their halves are added up apart.
+/// The change of a row. Sums of amounts may need more than 64 bits, so their halves are added up separately.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     uses: i64,
@@ -39,21 +40,21 @@ struct Sums {
     codes_full: i64,
 }
 
-/// The open holds in memory, and what a transaction changes in the table.
+/// The open holds in memory, and the changes of a transaction to the table.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     /// By campaign, slot, expiry and position.
     open: BTreeSet<(u32, u32, i64, i64)>,
-    /// How many were left when the expired ones were removed.
+    /// The number left when the expired ones were last removed.
     swept: usize,
-    /// Until when the touched codes were full before this transaction; 0 for those that were not.
+    /// The time until which each changed code was full before this transaction; 0 if it was not.
     full: BTreeMap<(u32, u32), i64>,
     changes: BTreeMap<(u32, u32, i64), Sums>,
     /// The last change of each campaign in this transaction.
     changed_ms: BTreeMap<u32, i64>,
 }
 
-/// What the room of a code depends on.
+/// Where the limits and the activations of codes are read from.
 pub(super) struct Codes<'a> {
     pub(super) connection: &'a Connection,
     pub(super) campaigns: &'a Campaigns,
@@ -73,7 +74,7 @@ impl Held {
         Ok(held)
     }
 
-    /// Fills the table of a read model that has holds already.
+    /// Fills the table of a read model that already has holds.
     pub(super) fn seed(codes: &mut Codes<'_>, now_ms: u64) -> rusqlite::Result<()> {
         let (mut held, now_ms) = (Held::default(), number(now_ms));
         let mut statement = codes.connection.prepare(OPEN)?;
@@ -99,13 +100,13 @@ impl Held {
         Ok(())
     }
 
-    /// Before the activations of a code change, or whether it is archived.
+    /// Must be called before the activations of a code change, or its archived state.
     pub(super) fn code_changes(&mut self, codes: &mut Codes<'_>, at_ms: i64, campaign: u32, slot: u32) -> rusqlite::Result<()> {
         let is_held = self.open_of(campaign, slot, at_ms).next().is_some();
         if is_held { self.touch(codes, at_ms, campaign, slot) } else { Ok(()) }
     }
 
-    /// Before the limit of a campaign's codes changes, or which of them are archived.
+    /// Must be called before the limit of a campaign's codes changes, or the set of archived ones.
     pub(super) fn campaign_changes(&mut self, codes: &mut Codes<'_>, at_ms: i64, campaign: u32) -> rusqlite::Result<()> {
         let of_campaign = self.open.range((campaign, 0, 0, 0)..=(campaign, u32::MAX, i64::MAX, i64::MAX));
         let slots: BTreeSet<u32> = of_campaign.filter(|(_, _, expires_ms, _)| *expires_ms > at_ms).map(|of| of.1).collect();
@@ -136,7 +137,7 @@ impl Held {
         self.open.range((campaign, slot, now_ms.saturating_add(1), 0)..=(campaign, slot, i64::MAX, i64::MAX))
     }
 
-    /// Until when a code that is not archived has uses left by its activations, all of which are held; 0 for any other code.
+    /// The time until which a code is full only because of holds; 0 for an archived code and for any other code.
     fn full_until(&self, codes: &mut Codes<'_>, campaign: u32, slot: u32, now_ms: i64) -> rusqlite::Result<i64> {
         let mut open = self.open_of(campaign, slot, now_ms).rev().peekable();
         let of = codes.campaigns.of(campaign).filter(|of| !of.archived.contains_key(&slot));
@@ -148,7 +149,7 @@ impl Held {
         Ok(open.nth(room - 1).map_or(0, |(_, _, expires_ms, _)| *expires_ms))
     }
 
-    /// Writes what has changed.
+    /// Writes the changes.
     pub(super) fn write(&mut self, codes: &mut Codes<'_>) -> rusqlite::Result<()> {
         if self.changed_ms.is_empty() {
             return Ok(());
@@ -201,7 +202,7 @@ impl Sums {
     }
 }
 
-/// The campaigns with holds that did not end, found one after the other in the index of these holds.
+/// The campaigns with holds that did not end, read one by one from the index of these holds.
 macro_rules! campaigns_held {
     () => {
         "WITH RECURSIVE c (campaign) AS (SELECT min(campaign) FROM hold WHERE ended IS NULL \

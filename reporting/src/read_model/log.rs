@@ -1,16 +1,16 @@
-//! The write-ahead log, brought into the file beside the writing: a thread of its own copies and flushes while the writer goes on.
+//! The write-ahead log. A thread of its own copies it into the file and flushes while the writer continues.
 //!
-//! A log begins again only when all of it was brought into the file and nobody reads it. Three things see to that:
+//! A log starts over only when all of it is in the file and nobody reads it. Four things ensure that this happens:
 //!
-//! - After every [`RECORDS`] the thread brings in what it can, beside the writer and the readers.
-//! - When nothing was written for [`QUIET`], the thread brings in the rest and gives the disk back.
-//! - Under a writer that never rests, the writer itself does so where the log has [`BYTES_MAX`], waiting at most [`WAIT`] for readers. If
-//!   a reader takes longer, it tries again when the log has grown by a quarter, or by [`AGAIN_BYTES`].
-//! - Queries that overlap leave no such moment. From [`AWAITED_BYTES`] on, the writer waits for readers for up to [`PATIENCE`].
+//! - After every [`RECORDS`] the thread copies as much as it can, beside the writer and the readers.
+//! - When nothing was written for [`QUIET`], the thread copies the rest and frees the disk space.
+//! - Under a writer that never rests, the writer itself does so once the log has [`BYTES_MAX`], and waits at most [`WAIT`] for
+//!   readers. If a reader takes longer, it tries again when the log has grown by a quarter, or by [`AGAIN_BYTES`].
+//! - Queries that overlap leave no such moment. From [`AWAITED_BYTES`] on, the writer waits up to [`PATIENCE`] for readers.
 //!   Meanwhile no query begins, and queries that are older than some seconds end ([`Readers::beside`](super::Readers::beside));
-//!   exports end at that size as well. Only another process can keep the log for longer.
+//!   exports end at that size as well. Only another process can hold the log for longer.
 //!
-//! A log that begins again keeps [`KEPT_BYTES`] of its file.
+//! A log that starts over keeps [`KEPT_BYTES`] of its file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,31 +23,31 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-/// After how many records the thread takes its turn.
+/// The number of records after which the thread runs.
 const RECORDS: u64 = 1 << 16;
 
-/// How large the log is when the writer brings it in.
+/// The size of the log at which the writer copies it into the file.
 const BYTES_MAX: u64 = 128 << 20;
 
-/// By how much the log grows from one attempt of the writer to the next.
+/// The growth of the log from one attempt of the writer to the next.
 const AGAIN_BYTES: u64 = 32 << 20;
 
-/// How much of its file a log keeps when it begins again.
+/// The size that a log's file keeps when the log starts over.
 pub(super) const KEPT_BYTES: i64 = 32 << 20;
 
-/// For how long nothing was written where the disk is given back.
+/// The time without writes after which the disk space is freed.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How long the writer waits for readers of the log.
+/// The time that the writer waits for readers of the log.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// How large the log is when the writer waits until readers are done. Exports may let it become as large.
+/// The size of the log at which the writer waits until readers are done. Exports can let it grow to this size.
 pub(crate) const AWAITED_BYTES: u64 = 512 << 20;
 
-/// For how long the writer waits then. The read model lags behind for so long.
+/// The time that the writer waits then. The read model lags behind for that long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many bytes the log of a read model has on disk; 0 where there is none.
+/// The bytes of a read model's log on disk; 0 if there is none.
 pub fn log_bytes(file: &Path) -> u64 {
     std::fs::metadata(log_of(file)).map_or(0, |log| log.len())
 }
@@ -63,11 +63,11 @@ pub(crate) fn log_of(file: &Path) -> PathBuf {
 #[derive(Debug)]
 pub(super) struct Log {
     shared: Arc<Shared>,
-    /// From which size of the log on the writer brings it in.
+    /// The size of the log from which the writer copies it into the file.
     limit: u64,
-    /// From which size on it waits until readers are done.
+    /// The size from which it waits until readers are done.
     awaited_bytes: u64,
-    /// Whether it waits for that now.
+    /// Whether it is waiting for readers.
     awaits: watch::Sender<bool>,
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -77,9 +77,9 @@ pub(super) struct Log {
 struct Shared {
     file: PathBuf,
     connection: Mutex<Connection>,
-    /// Records since the last turn.
+    /// Records since the last run of the thread.
     records: AtomicU64,
-    /// Whether the log has anything that was not brought in, or more of the disk than it keeps.
+    /// Whether the log has anything that is not in the file, or more disk space than it keeps.
     is_dirty: AtomicBool,
 }
 
@@ -90,10 +90,10 @@ impl Log {
             file: path.to_owned(),
             connection: Mutex::new(connection),
             records: AtomicU64::new(0),
-            // What an earlier process left.
+            // An earlier process may have left a log.
             is_dirty: AtomicBool::new(true),
         });
-        // One turn waits at most: it brings in all that there is.
+        // At most one run waits: it copies everything.
         let (wake, turns) = sync_channel(1);
         let run = {
             let shared = Arc::clone(&shared);
@@ -108,7 +108,7 @@ impl Log {
             }
         };
         let thread = std::thread::Builder::new().name("read-model-log".into()).spawn(run).expect("a thread can be started");
-        // So that the thread looks at what an earlier process left.
+        // Lets the thread look for a log of an earlier process.
         let _ = wake.try_send(());
         let (awaits, _) = watch::channel(false);
         Ok(Log { shared, limit: BYTES_MAX, awaited_bytes: AWAITED_BYTES, awaits, wake: Some(wake), thread: Some(thread) })
@@ -119,7 +119,7 @@ impl Log {
         self.awaits.subscribe()
     }
 
-    /// A transaction of so many records was written.
+    /// Notes that a transaction of this many records was written.
     pub(super) fn grew(&mut self, records: u64) {
         self.shared.records.fetch_add(records, Ordering::Relaxed);
         self.shared.is_dirty.store(true, Ordering::Relaxed);
@@ -140,20 +140,20 @@ impl Log {
             self.limit = BYTES_MAX;
         }
         if let Some(wake) = &self.wake {
-            // If it is full, a turn is due already.
+            // If it is full, a run is already due.
             let _ = wake.try_send(());
         }
     }
 }
 
 impl Shared {
-    /// Brings in what nobody reads, beside the writer.
+    /// Copies the part that nobody reads into the file, beside the writer.
     fn bring_in_beside(&self) {
         self.records.store(0, Ordering::Relaxed);
         self.checkpoint("PASSIVE", Duration::ZERO);
     }
 
-    /// Brings in all of it and cuts the log's file, where no reader is in the way.
+    /// Copies all of it into the file and truncates the log, if no reader is in the way.
     fn give_back(&self, wait: Duration) {
         self.is_dirty.store(false, Ordering::Relaxed);
         self.records.store(0, Ordering::Relaxed);
@@ -162,7 +162,7 @@ impl Shared {
         }
     }
 
-    /// Whether all of it was done, waiting so long for readers. What fails here is tried again, and nothing is lost by it.
+    /// Returns whether all of it was copied, after waiting this long for readers. A failure is retried later and loses nothing.
     fn checkpoint(&self, how: &str, wait: Duration) -> bool {
         let connection = self.connection.lock();
         let waits = connection.busy_timeout(wait);

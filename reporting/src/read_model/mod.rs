@@ -1,11 +1,11 @@
-//! The read model: what the journal says, in the tables of `schema.sql`.
+//! The read model: the contents of the journal in the tables of `schema.sql`.
 //!
-//! One writer applies whole batches, and moves the cursor in the same transaction: whatever moment the process is killed at, a batch is
-//! in it once or not at all. Batches received meanwhile share a transaction, so that it keeps up with an engine under load; what
-//! is in the tables does not depend on which. Readers use their own transactions, and see one position. A read model of another version
-//! of the tables is not migrated but rebuilt.
+//! One writer applies whole batches and moves the cursor in the same transaction. Whenever the process is killed, a batch is applied
+//! once or not at all. Batches received meanwhile share a transaction, so that the writer keeps up with an engine under load; the
+//! boundaries of transactions do not affect the tables. Readers use their own transactions, each of which sees one position. A read
+//! model with another version of the tables is not migrated but rebuilt.
 //!
-//! `project` says what each record writes; `gathered` what is added up over a transaction before it is written.
+//! `project` maps each record to rows; `gathered` adds up sums over a transaction before they are written.
 
 mod campaign_counters;
 mod gathered;

@@ -12,14 +12,14 @@ use super::tables::{BUSY, SCHEMA, VERSION, code_form, read_cursor, write_cursor}
 use super::unusable::ReadModelError;
 use super::{log, project};
 
-/// How many KiB of the file the writer keeps in memory: what a transaction changes all over the file is found there again.
+/// The KiB of the file that the writer caches: transactions change pages all over the file, and find them here again.
 const CACHE_KIB: i64 = 256 << 10;
 
-/// Takes the write lock at the beginning: SQLite does not wait for it in a transaction that has read before it writes, and a checkpoint that
-/// gives the log back holds it for a moment.
+/// Takes the write lock at the beginning: SQLite does not wait for it in a transaction that has read before it writes, and a
+/// checkpoint that frees the log holds it for a moment.
 const WRITES: TransactionBehavior = TransactionBehavior::Immediate;
 
-/// The one that writes. Owns the file as long as it lives, by the convention of who opens it; others read.
+/// The writer of a read model. It owns the file as long as it lives; by convention, all others only read.
 pub struct ReadModel {
     path: PathBuf,
     pub(super) connection: Connection,
@@ -29,10 +29,10 @@ pub struct ReadModel {
 }
 
 impl ReadModel {
-    /// Opens the read model of a file, or begins one. One of another version is left alone: `None`.
+    /// Opens the read model in a file, or creates one. Returns `None` for one of another version, and leaves it unchanged.
     ///
     /// # Errors
-    /// When it cannot be opened, or is no read model.
+    /// When it cannot be opened, or is not a read model.
     pub fn open(path: &Path) -> Result<Option<ReadModel>, ReadModelError> {
         make_private(path)?;
         ReadModel::try_open(path).map_err(ReadModelError::sqlite(path))
@@ -44,10 +44,10 @@ impl ReadModel {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(128);
         connection.pragma_update(None, "journal_mode", "wal")?;
-        // A power loss may take the newest transactions, cursor and all: the journal has them still.
+        // A power loss may undo the newest transactions with the cursor; the journal still has them.
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        // The log is brought into the file by a thread of its own.
+        // A thread of its own copies the log into the file.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "journal_size_limit", log::KEPT_BYTES)?;
         connection.pragma_update(None, "temp_store", "memory")?;
@@ -72,7 +72,7 @@ impl ReadModel {
         Ok(Some(ReadModel { path: path.to_owned(), connection, cursor, known, log }))
     }
 
-    /// How far it has come.
+    /// The cursor: everything up to it is applied.
     pub fn cursor(&self) -> ChainEnd {
         self.cursor
     }
@@ -85,8 +85,8 @@ impl ReadModel {
     /// Applies batches that continue the chain, in one transaction with the cursor.
     ///
     /// # Errors
-    /// When one does not continue the chain, the settings name a form of codes that is not known here, or SQLite fails. Nothing is applied then, and the read model is to be opened again: what
-    /// it remembers of its tables may be ahead of them.
+    /// When one does not continue the chain, the settings name an unknown form of codes, or SQLite fails. Nothing is applied then.
+    /// Open the read model again: its memory may be ahead of the tables.
     pub fn apply(&mut self, batches: &[impl AsRef<[u8]>]) -> Result<(), ReadModelError> {
         let path = &self.path;
         let failed = |source| ReadModelError::Sqlite { path: path.clone(), source };
@@ -114,11 +114,11 @@ impl ReadModel {
         Ok(())
     }
 
-    /// Begins with what a snapshot says of everything up to a position: an empty read model is filled, in one transaction with the cursor. What
-    /// came before that position is in counters and balances only.
+    /// Fills an empty read model from a snapshot, in one transaction with the cursor. Everything before the snapshot's position is in
+    /// counters and balances only.
     ///
     /// # Errors
-    /// When SQLite fails, here or in `fill`. Nothing is in it then.
+    /// When SQLite fails, here or in `fill`. The read model is then still empty.
     pub fn seed(
         &mut self,
         end: ChainEnd,
@@ -136,7 +136,7 @@ impl ReadModel {
         Ok(())
     }
 
-    /// Ends the writing: what is in the write-ahead log is brought into the file, as far as nobody reads it.
+    /// Ends the writing, and copies the part of the write-ahead log that nobody reads into the file.
     ///
     /// # Errors
     /// When SQLite fails.

@@ -7,7 +7,8 @@ use scrip_protocol::private;
 
 use super::unusable::ReadModelError;
 
-/// Makes a database that only its owner may use, or closes one that is there to others. What stands beside it SQLite makes with its mode.
+/// Creates a database that only its owner can use, or removes the access of others to an existing one. SQLite creates the files
+/// beside it with the same mode.
 pub(crate) fn make_private(path: &Path) -> Result<(), ReadModelError> {
     if !path.exists() {
         private::file(path).map_err(|source| ReadModelError::File { path: path.to_owned(), source })?;
@@ -15,8 +16,8 @@ pub(crate) fn make_private(path: &Path) -> Result<(), ReadModelError> {
     close_to_others(path)
 }
 
-/// Gives a database and what stands beside it mode 0600, where they are there. By their names: to close a file that SQLite has open
-/// would take its locks away.
+/// Sets mode 0600 on a database and the files beside it, if they exist. By name, because closing a file that SQLite has open would
+/// release SQLite's locks.
 pub(crate) fn close_to_others(path: &Path) -> Result<(), ReadModelError> {
     for end in ["", "-wal", "-shm"] {
         let mut path = path.as_os_str().to_owned();

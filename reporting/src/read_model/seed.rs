@@ -1,14 +1,15 @@
 //! Starts a read model from a snapshot, when the journal no longer has its first records.
 //!
-//! The caller reads the snapshot, and [`Seed`] writes its contents into the tables: who and what there is, counters, balances, and
-//! the uses that are held. `beginning.position` says up to where this stands for the history, of which there are no rows: lists of
-//! activations, operations, refusals, requests and changes begin behind it, and so do the figures of days and clubs, where refunds of what was
-//! activated before stand under club 0.
+//! The caller reads the snapshot, and [`Seed`] writes its contents into the tables: everything that exists, counters, balances, and
+//! the held uses. `beginning.position` is the position of the snapshot. The history has no rows up to it: lists of activations,
+//! operations, refusals, requests and changes begin after it, and so do the figures of days and clubs. Refunds of earlier activations
+//! count there under club 0.
 //!
-//! A snapshot does not contain everything. When clubs, groups and clients were registered, and when holds were given, is 0; so are
-//! a client's activations, which count from the beginning on. `code_use.ever` leaves out what was refunded before, and
-//! the first and last activation of a code are 0. `campaign.taken_back` is NULL where activations were refunded. `code.taken` is the last position at which the value can have been taken: that of the beginning,
-//! or of an archived code the record that archived it, so that the campaigns that have had a value stay in their order.
+//! A snapshot does not contain everything. The times at which clubs, groups and clients were registered and holds were made are 0. A
+//! client's activations are counted from the beginning on. `code_use.ever` leaves out activations that were refunded before, and the
+//! first and last activation of a code are 0. `campaign.taken_back` is NULL if activations were refunded. `code.taken` is the last
+//! position at which the value can have been taken: that of the beginning, or for an archived code that of the record that archived
+//! it, so that the campaigns that had a value stay in their order.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use scrip_protocol::batch::ChainEnd;
@@ -36,7 +37,7 @@ pub fn beginning(connection: &Connection) -> rusqlite::Result<Position> {
     Ok(Position(position.and_then(|position| u64::try_from(position).ok()).unwrap_or(0)))
 }
 
-/// A campaign of a snapshot, but for its codes.
+/// A campaign of a snapshot, without its codes.
 #[derive(Debug, Clone)]
 pub struct SeededCampaign<'a> {
     /// Its number.
@@ -45,17 +46,17 @@ pub struct SeededCampaign<'a> {
     pub terms: &'a Terms,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
-    /// When it was archived, in milliseconds since 1970, and by which record; none while it is not.
+    /// When it was archived, in milliseconds since 1970, and by which record; none if it is not archived.
     pub archived: Option<(u64, Position)>,
-    /// How many activations there are, refunded ones taken off.
+    /// The number of activations, without refunded ones.
     pub activations: u64,
-    /// The bonuses credited, less what was taken back.
+    /// The bonuses credited, minus those taken back.
     pub issued: Money,
     /// How many activations were refunded.
     pub refunds: u64,
-    /// What refunds could not take back.
+    /// The amount that refunds could not take back.
     pub uncollected: Money,
-    /// When codes were added, as far as that is known: the latest times.
+    /// When codes were added, as far as known: the latest times.
     pub added: &'a [CodesBatch],
 }
 
@@ -64,28 +65,28 @@ pub struct SeededCampaign<'a> {
 pub struct SeededCode<'a> {
     /// As it was written.
     pub code: &'a str,
-    /// How often it is activated, refunded activations taken off.
+    /// The number of activations, without refunded ones.
     pub activations: u32,
-    /// Where it is archived apart from its campaign's own state: for whose sake, and by which record its value became free.
+    /// If it is archived independently of its campaign: why, and by which record its value became free.
     pub archived: Option<(ArchiveCause, Position)>,
 }
 
-/// A use that is held.
+/// A held use.
 #[derive(Debug, Clone, Copy)]
 pub struct SeededHold {
     /// The hold's record.
     pub hold: Position,
-    /// Who may use it.
+    /// The client.
     pub client: ClientId,
-    /// Where.
+    /// The club.
     pub club: ClubId,
-    /// Of a code of which campaign.
+    /// The campaign of the code.
     pub campaign: CampaignId,
-    /// Which of its codes.
+    /// The slot of the code.
     pub slot: u32,
-    /// What its confirmation credits.
+    /// The amount that its confirmation credits.
     pub amount: Money,
-    /// The first moment at which it is no longer open, in milliseconds since 1970.
+    /// When it expires, in milliseconds since 1970: from then on it is no longer open.
     pub expires_ms: u64,
     /// The credential that sent the request.
     pub credential: CredentialId,
@@ -104,10 +105,10 @@ impl<'t> Seed<'t> {
         Seed { connection: transaction, end, form: CodeForm::CURRENT, campaigns: Campaigns::default() }
     }
 
-    /// The settings, and the recorded form in which codes are compared; `None` if no record names one. Before everything else.
+    /// The settings, and the recorded form in which codes are compared; `None` if no record names one. To be called first.
     ///
     /// # Errors
-    /// When SQLite fails, as of all that follow.
+    /// When SQLite fails; this applies to all methods below.
     pub fn settings(&mut self, settings: &Settings, recorded: Option<RecordedForm>) -> rusqlite::Result<()> {
         let form = recorded.map_or(CodeForm::CaseFolded as u8, |recorded| recorded.form);
         self.form = CodeForm::from_number(form).unwrap_or(CodeForm::CURRENT);
@@ -191,7 +192,7 @@ impl<'t> Seed<'t> {
             activations: seeded.activations,
             issued: seeded.issued.0,
             refunds: seeded.refunds,
-            // A snapshot does not say how much refunds took back, unless there were none.
+            // A snapshot does not contain the amount that refunds took back, unless there were none.
             taken_back: (seeded.refunds == 0).then_some(0),
             uncollected: seeded.uncollected.0,
             ..Campaign::new(seeded.terms.clone(), seeded.created_ms)
@@ -206,7 +207,7 @@ impl<'t> Seed<'t> {
             });
             let freed = code.archived.or(seeded.archived.map(|(_, by)| (ArchiveCause::ByCampaign, by))).map(|(_, by)| by);
             let taken = freed.unwrap_or(self.end.position);
-            // The engine took it for a code, so that it has a normal form.
+            // The engine accepted it as a code, so it has a normal form.
             let value = self.form.normalise(code.code);
             let value = value.as_ref().map_or(code.code, NormalisedCode::as_str);
             insert.execute(params![campaign, slot, code.code, value, how.unwrap_or(0), number(taken.0)])?;
@@ -224,7 +225,7 @@ impl<'t> Seed<'t> {
         Ok(())
     }
 
-    /// What is known of when codes were added; one row has those of which nothing is.
+    /// The known times at which codes were added; one row has the codes without a known time.
     fn added(&self, campaign: u32, codes: u32, seeded: &SeededCampaign<'_>) -> rusqlite::Result<()> {
         let known: u32 = seeded.added.iter().map(|added| added.codes).sum();
         let rest = CodesBatch { at_ms: seeded.created_ms, codes: codes.saturating_sub(known), position: Position(0) };
@@ -239,7 +240,7 @@ impl<'t> Seed<'t> {
         Ok(())
     }
 
-    /// A client with what the client has.
+    /// A client with its accounts.
     ///
     /// # Errors
     /// See [`Seed::settings`].
@@ -257,7 +258,7 @@ impl<'t> Seed<'t> {
     /// See [`Seed::settings`].
     pub fn hold(&mut self, held: &SeededHold) -> rusqlite::Result<()> {
         let SeededHold { hold, client, club, campaign, slot, amount, expires_ms, credential } = *held;
-        // Which request it was is not known.
+        // The request is unknown.
         let request = request_bytes(RequestId(0));
         self.put(
             "INSERT INTO hold VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
@@ -369,8 +370,8 @@ mod tests {
         found.expect("it is answered")
     }
 
-    /// Pain 18: what a snapshot says stands in the tables with the cursor, counted as the engine counts; what it does not say is 0, and the
-    /// beginning says up to where that is so.
+    /// Pain 18: the contents of a snapshot are in the tables with the cursor, counted as the engine counts. Values that it does not contain
+    /// are 0, and the beginning is its position.
     #[test]
     fn what_a_snapshot_says_stands_in_the_tables() {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,4 +1,4 @@
-//! The tables, and what they have one row of: the cursor, the form of codes.
+//! The tables, and those with a single row: the cursor, the form of codes.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use scrip_protocol::Position;
 use scrip_protocol::batch::ChainEnd;
 use scrip_protocol::codes::{CodeForm, RecordedForm, UnknownForm};
 
-/// The version of the tables. It changes with them, and with what is put into them.
+/// The version of the tables. It changes with them, and with the meaning of their contents.
 pub const VERSION: i64 = 3;
 
 /// The tables.
@@ -28,11 +28,11 @@ pub(crate) fn code_form(connection: &Connection) -> rusqlite::Result<CodeForm> {
         CodeForm::from_number(number).ok_or_else(unknown)
     };
     let form = statement.query_row([], |row| known(row.get(0)?)).optional()?;
-    // Before there are settings there are no codes.
+    // There are no codes before the settings.
     Ok(form.unwrap_or(CodeForm::CURRENT))
 }
 
-/// How far the tables have come.
+/// The position up to which the tables are filled.
 pub(super) fn read_cursor(connection: &Connection) -> rusqlite::Result<ChainEnd> {
     connection.prepare_cached("SELECT position, hash, time_ms FROM cursor")?.query_row([], |row| {
         Ok(ChainEnd {
@@ -43,7 +43,7 @@ pub(super) fn read_cursor(connection: &Connection) -> rusqlite::Result<ChainEnd>
     })
 }
 
-/// Moves that on.
+/// Moves it forward.
 pub(super) fn write_cursor(connection: &Connection, chain: &ChainEnd) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached("UPDATE cursor SET position = ?, hash = ?, time_ms = ?")?;
     statement.execute(params![chain.position.0 as i64, chain.hash, chain.time_ms as i64])?;

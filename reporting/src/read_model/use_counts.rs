@@ -1,7 +1,7 @@
 //! How often each code was activated: the part of `code_use` that the projection needs at every activation, kept in memory.
 //!
-//! A campaign's codes are read from the table when the first of them is needed, and stay for as long as there is room. What changes
-//! here is written at the end of the transaction.
+//! The codes of a campaign are read from the table when one of them is first needed, and stay in memory while there is room. Changes
+//! are written at the end of the transaction.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,15 @@ use rusqlite::{Connection, params};
 
 use super::values::number;
 
-/// How many codes are kept at most, each with 8 bytes: 128 MiB.
+/// Maximum number of codes in memory, 8 bytes each: 128 MiB.
 const CODES_MAX: usize = 16 << 20;
 
 /// How a code was used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Use {
-    /// Activations, refunded ones taken off.
+    /// Activations, without refunded ones.
     pub(super) activations: u32,
-    /// Activations, refunded ones included.
+    /// Activations, including refunded ones.
     pub(super) ever: u32,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Uses {
     codes: usize,
     /// Counts transactions, to find the least recently used campaign.
     turn: u64,
-    /// What is to be written: campaign, slot and the position of an activation; 0 for a refund.
+    /// The rows to write: campaign, slot and the position of an activation; 0 for a refund.
     touched: Vec<(u32, u32, u64)>,
 }
 
@@ -54,7 +54,7 @@ impl Uses {
         Ok(before)
     }
 
-    /// Takes an activation off again. Returns the uses before that.
+    /// Subtracts a refunded activation. Returns the uses before it.
     pub(super) fn refund(&mut self, connection: &Connection, campaign: u32, slot: u32) -> rusqlite::Result<Use> {
         let of = self.slot(connection, campaign, slot)?;
         let before = *of;
@@ -92,7 +92,7 @@ impl Uses {
         Ok(of)
     }
 
-    /// Writes what has changed, and makes room.
+    /// Writes the changes, and frees memory.
     pub(super) fn write(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement = connection.prepare_cached(
             "INSERT INTO code_use VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET activations = excluded.activations,

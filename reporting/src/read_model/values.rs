@@ -1,4 +1,4 @@
-//! How values stand in the tables.
+//! How values are stored in the tables.
 
 use std::io::Write as _;
 
@@ -7,12 +7,12 @@ use scrip_protocol::{ClientId, RequestId};
 
 use crate::shown::Client;
 
-/// A client's id as it stands in the tables: an integer where it is one up to 2^63 - 1, otherwise the text that it is written as.
+/// A client's id as stored in the tables: an integer up to 2^63 - 1, or else the id's text.
 pub fn client_value(client: ClientId) -> Value {
     Client(client).into()
 }
 
-/// The same, for binding: nothing is allocated for it.
+/// The same, for binding without allocation.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ClientKey {
     Number(i64),
@@ -41,10 +41,10 @@ impl ToSql for ClientKey {
     }
 }
 
-/// The tables have this number for clubs of activations from before the history begins. No club has it.
+/// The number in the tables for the club of an activation before the history begins. No club has it.
 pub(crate) const UNKNOWN_CLUB: u32 = 0;
 
-/// A name as it is searched for.
+/// A name in the form that searches compare.
 pub(crate) fn folded(name: &str) -> String {
     name.to_lowercase()
 }
@@ -54,7 +54,7 @@ pub(super) fn request_bytes(request: RequestId) -> [u8; 16] {
     request.0.to_be_bytes()
 }
 
-/// A number that SQLite can hold: what is larger is as large as it can.
+/// A number as SQLite stores it; larger ones become the largest that it can store.
 pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -64,7 +64,7 @@ pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("lists and records are JSON")
 }
 
-/// The client that stands in the tables as this value.
+/// The client that is stored as this value.
 pub(super) fn client_of(value: &Value) -> Option<ClientId> {
     match value {
         Value::Integer(number) => u128::try_from(*number).ok().map(ClientId),
