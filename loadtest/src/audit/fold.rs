@@ -369,20 +369,18 @@ impl Recount {
 
 /// Whether a record contains an answer to a request of a load.
 fn has_answer(record: &Record) -> bool {
-    matches!(
-        record,
-        Record::Activation(_)
-            | Record::RedemptionRefused(_)
-            | Record::CodeHeld(_)
-            | Record::HoldRefused(_)
-            | Record::HoldConfirmed(_)
-            | Record::ConfirmationRefused(_)
-            | Record::HoldReleased(_)
-            | Record::CodesAdded(_)
-            | Record::ToppedUp(_)
-            | Record::Refused(_)
-            | Record::RequestRefused(_)
-    )
+    match record.by_group() {
+        RecordGroup::Refusal(_) => true,
+        RecordGroup::Redemption(record) => !matches!(record, RedemptionRecord::ActivationRefunded(_)),
+        RecordGroup::Campaign(record) => matches!(record, CampaignRecord::CodesAdded(_)),
+        RecordGroup::Account(record) => matches!(record, AccountRecord::ToppedUp(_)),
+        RecordGroup::Settings(_)
+        | RecordGroup::Directory(_)
+        | RecordGroup::Client(_)
+        | RecordGroup::Credential(_)
+        | RecordGroup::Rule(_)
+        | RecordGroup::Reader(_) => false,
+    }
 }
 
 fn use_of(activation: &Activation) -> Use {

@@ -19,7 +19,7 @@ use super::values::number;
 /// The lengths of the rows, as powers of 2 in milliseconds.
 pub(crate) const LENGTHS: [u32; 3] = [0, 10, 20];
 
-/// How many expired holds stay in memory before they are removed.
+/// The number of expired holds that stay in memory before they are removed.
 const EXPIRED_MAX: usize = 4_096;
 
 /// An open hold.

@@ -40,7 +40,7 @@ pub(super) const KEPT_BYTES: i64 = 32 << 20;
 /// How long nothing must have been written before the disk space is freed.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How long the writer waits for readers of the log.
+/// The time that the writer waits for readers of the log.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// The size of the log at which the writer waits until readers are done. Exports may let it grow that large.

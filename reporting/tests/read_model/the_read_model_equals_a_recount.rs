@@ -7,7 +7,7 @@ use scrip_reporting::read_model::Readers;
 
 use crate::support::recount::Recount;
 use crate::support::workload::Workload;
-use crate::support::{answers, model_files, seed, synthetic, tables};
+use crate::support::{compare_answers, model_files, seed, synthetic, tables};
 
 /// T1 to T7, B1 to B5, Z16, X1 to X6, Z1 to Z3, Z10, Z13: every table and every figure, at many positions of a random workload
 /// with archives, restores, refunds, amount edits and holds.
@@ -41,7 +41,7 @@ fn check(random: &mut fastrand::Rng, batches: &[Vec<u8>], recount: &Recount) {
                 tables::compare(&model_files::look(&path), &past, "the tables");
                 // Now, and later, while no records arrive.
                 for now_ms in [0, past.end.time_ms.saturating_add(random.u64(..4_000))] {
-                    let checked = Readers::new(&path).view_at(now_ms, |view| answers::check(view, &past, random));
+                    let checked = Readers::new(&path).view_at(now_ms, |view| compare_answers::check(view, &past, random));
                     checked.unwrap_or_else(|why| panic!("at position {position}: {why:?}"));
                 }
             }
@@ -77,7 +77,7 @@ fn positions_past_a_stretch_are_counted() {
         drop(connection);
         model_files::apply(&mut model_files::open(&path), &batches, || 3, |_| true);
         tables::compare(&model_files::look(&path), &recount.now(), "around a stretch");
-        let checked = Readers::new(&path).view(|view| answers::check(view, &recount.now(), &mut random));
+        let checked = Readers::new(&path).view(|view| compare_answers::check(view, &recount.now(), &mut random));
         checked.unwrap_or_else(|why| panic!("around position {stretch}: {why:?}"));
     }
 }

@@ -3,14 +3,14 @@
 //!
 //! - [`recount`]: the figures, recounted from the list of all records for each question; it is slow, and stores no sums.
 //! - [`workload`]: a real engine on loopback, driven at random. [`synthetic`]: journals of extreme values, without an engine.
-//! - [`tables`]: compares each table with the recount; [`answers`]: compares each answer with it.
+//! - [`tables`]: compares each table with the recount; [`compare_answers`]: compares each answer with it.
 //! - [`model_files`]: applies batches, and dumps the database.
 //!
 //! Nothing here sleeps to synchronise: every wait is for a condition, with a deadline.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-pub(crate) mod answers;
+pub(crate) mod compare_answers;
 pub(crate) mod model_files;
 pub(crate) mod recount;
 pub(crate) mod synthetic;
