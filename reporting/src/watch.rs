@@ -74,7 +74,7 @@ impl Flushed {
 async fn tell(engine: &mut EngineWatch, Flushed(position): Flushed) -> Result<(), ClientError> {
     let reported = engine.report(position).await;
     if let Some(why) = why_not_kept(reported)? {
-        tracing::warn!(why, reader = engine.reader(), "the engine does not keep its journal for this sidecar");
+        tracing::warn!(%why, reader = engine.reader(), "the engine does not keep its journal for this sidecar");
     }
     Ok(())
 }

@@ -128,7 +128,8 @@ fn a_rehearsal_without_an_end_covers_records_that_are_ahead_of_the_caller() {
     let rehearse = ["rule", "rehearse", "--add-bonus", "5", "--from", "2020-01-01"];
     let whole = done(&rehearse);
     assert!(whole.starts_with("would have fired on 1 of 1 top-ups "), "{whole}");
-    let until_now = done(&[&rehearse[..], &["--to", &UtcTime(unix_time_ms()).to_string()]].concat());
+    let now = UtcTime(unix_time_ms()).to_string();
+    let until_now = done(&[&rehearse[..], &["--to", now.as_str()]].concat());
     assert!(until_now.starts_with("would have fired on 0 of 0 top-ups "), "{until_now}");
 }
 
