@@ -9,6 +9,7 @@ mod reach;
 mod stop;
 
 use std::io::IsTerminal;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -33,11 +34,13 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error).context("cannot start the async runtime")).into(),
     };
-    let run = async {
+    // Without its type, because the runtime has a copy of the code for each kind of scheduler: the commands would be compiled
+    // three times.
+    let run: Pin<Box<dyn Future<Output = _>>> = Box::pin(async {
         let done = cli.run().await;
         reach::hang_up().await;
         done
-    };
+    });
     let exit = runtime.block_on(run).unwrap_or_else(|error| exit::report(&error));
     exit::after_output(exit).into()
 }
