@@ -200,7 +200,8 @@ impl Arrival<'_> {
         let command = AnyCommand::decode(kind, self.request.payload)?;
         whole_list(&command, kind)?;
         let reply = Reply::of(kind, command.list());
-        let reply = if is_long_change(kind, &command) { reply.apart() } else { reply };
+        let is_long = is_long_change(kind, &command, |campaign| self.shared.index.has_many_codes(campaign));
+        let reply = if is_long { reply.apart() } else { reply };
         if let Some((club, client)) = command.club_and_client()
             && !self.caller.may_ask_for(club)
         {

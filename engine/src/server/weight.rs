@@ -1,8 +1,8 @@
 //! The maximum size of the reply to a request, so that a lane can reserve memory before it hands the request over.
 
-use scrip_protocol::command::{CodeTexts, LINES_MAX};
+use scrip_protocol::command::{AddCodes, ArchiveCodes, CodeTexts, LINES_MAX, RestoreCodes};
 use scrip_protocol::frame::Frame;
-use scrip_protocol::{AnyCommand, Kind};
+use scrip_protocol::{AnyCommand, CampaignId, Kind};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -42,10 +42,18 @@ pub(super) enum Reply {
 pub(super) const LINES_WITH_OTHERS: usize = 1_024;
 
 /// Whether a change can take milliseconds: it walks its campaign, has a long list of codes, or compares a rule with thousands of
-/// others.
-pub(super) fn is_long_change(kind: Kind, command: &AnyCommand) -> bool {
+/// others. Even a short list can make the engine hash all archived codes of its campaign, so it counts as long if the campaign has
+/// many codes.
+pub(super) fn is_long_change(kind: Kind, command: &AnyCommand, has_many_codes: impl FnOnce(CampaignId) -> bool) -> bool {
     if let AnyCommand::UpdateCampaign(command) = command {
         return command.activations_per_code_max.is_some();
+    }
+    if let AnyCommand::AddCodes(AddCodes { campaign, .. })
+    | AnyCommand::ArchiveCodes(ArchiveCodes { campaign, .. })
+    | AnyCommand::RestoreCodes(RestoreCodes { campaign, .. }) = command
+        && has_many_codes(*campaign)
+    {
+        return true;
     }
     let is_long_list = kind.mutates() && command.list().is_some_and(|list| list.len() > LINES_WITH_OTHERS);
     is_long_list || matches!(kind, Kind::RestoreCampaign | Kind::CreateRule | Kind::UpdateRule)
@@ -129,7 +137,7 @@ impl Reply {
 mod tests {
     use scrip_protocol::command::*;
     use scrip_protocol::frame::push_value;
-    use scrip_protocol::{CampaignId, ClientId, ClubId, Command, GroupId, Money, Position, Refusal};
+    use scrip_protocol::{ClientId, ClubId, Command, GroupId, Money, Position, Refusal};
 
     use super::*;
 
@@ -235,6 +243,7 @@ mod tests {
     #[test]
     fn long_changes_wait_apart_from_other_requests() {
         let campaign = CampaignId(1);
+        let is_long_change = |kind, command: &AnyCommand| is_long_change(kind, command, |_| false);
         let update = |change| AnyCommand::UpdateCampaign(UpdateCampaign { campaign, ..change });
         let capped = UpdateCampaign { activations_per_code_max: Some(None), ..UpdateCampaign::default() };
         assert!(is_long_change(Kind::UpdateCampaign, &update(capped)));
@@ -247,6 +256,15 @@ mod tests {
             is_long_change(Kind::ArchiveCodes, &AnyCommand::ArchiveCodes(ArchiveCodes { campaign, codes }))
         };
         assert_eq!([1_024, 1_025].map(archive), [false, true]);
+        let (codes, lines): (CodeTexts, CodeTexts) = (["A"].into_iter().collect(), ["A"].into_iter().collect());
+        for (kind, command) in [
+            (Kind::ArchiveCodes, AnyCommand::ArchiveCodes(ArchiveCodes { campaign, codes: codes.clone() })),
+            (Kind::RestoreCodes, AnyCommand::RestoreCodes(RestoreCodes { campaign, codes })),
+            (Kind::AddCodes, AnyCommand::AddCodes(AddCodes { campaign, lines, first_line: 1, on_conflict: OnConflict::Skip })),
+        ] {
+            let is_long = |has_many_codes| super::is_long_change(kind, &command, |of| of == campaign && has_many_codes);
+            assert_eq!([false, true].map(is_long), [false, true], "{}", kind.word());
+        }
         assert_eq!(Reply::of(Kind::UpdateCampaign, None).apart(), Reply::Page(SMALL), "it has a place as pages have");
     }
 

@@ -272,6 +272,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Campaign> {
 }
 
 #[cfg(test)]
+#[expect(clippy::print_stdout, reason = "a random test prints its seed")]
 mod tests {
     use super::*;
 

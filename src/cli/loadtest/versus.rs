@@ -11,8 +11,8 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use scrip_loadtest::plan::Plan;
 use scrip_loadtest::probe::Probe;
-use scrip_loadtest::rival::{Kind, Offer, Rival, Terms};
-use scrip_protocol::{ClubId, Money, unix_time_ms};
+use scrip_loadtest::rival::{Kind, Offer, Rival};
+use scrip_protocol::{ClubId, unix_time_ms};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
@@ -20,15 +20,6 @@ use crate::print;
 use findings::{Findings, Row};
 use subject::{Run, Scrip, Subject};
 use sums::Sums;
-
-/// The bonus of each code.
-const AMOUNT: Money = Money(100);
-
-/// How often each code can be used.
-const CAP: u32 = 1;
-
-/// The same terms, for a rival.
-const TERMS: Terms = Terms { cap: CAP, amount: AMOUNT.0 };
 
 /// How many codes test that the rules hold: each is redeemed and retried, and half of them are tried by other clients.
 const RULES_CODES: usize = 1_000;
@@ -121,7 +112,7 @@ impl Versus {
 
         // The rival first: if it is not installed, the command fails at once.
         self.say("starting the rival");
-        let rival = Rival::start(kind, &dir, self.programs.as_deref(), TERMS).await?;
+        let rival = Rival::start(kind, &dir, self.programs.as_deref(), subject::TERMS).await?;
         let (name, settings) = (rival.version().to_owned(), rival.settings());
         let mut rival = Subject::rival(rival);
         let (rival_runs, rival_sums) = self.measure(&mut rival, &name, &programme).await?;

@@ -58,6 +58,11 @@ impl Face {
         self.blocks.resize_with(blocks, OnceLock::new);
     }
 
+    /// Whether its codes fill more than one block of counters.
+    pub(super) fn has_many_codes(&self) -> bool {
+        self.blocks.len() > 1
+    }
+
     pub(super) fn set(&self, slot: usize, activations: u32) {
         let Some(block) = self.blocks.get(slot / BLOCK) else { return };
         // A block is created only to differ from the snapshot; a missing block without a snapshot means never activated.

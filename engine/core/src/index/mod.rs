@@ -402,6 +402,12 @@ impl Index {
         number.is_some_and(|number| self.campaigns.read().get(number).is_some_and(|face| !face.archived))
     }
 
+    /// Whether a campaign has more than some 1,000 codes, archived ones included.
+    pub fn has_many_codes(&self, campaign: CampaignId) -> bool {
+        let number = (campaign.0 as usize).checked_sub(1);
+        number.is_some_and(|number| self.campaigns.read().get(number).is_some_and(Face::has_many_codes))
+    }
+
     /// Counts the codes that campaigns hold and whose normalised text meets a condition. Visits all codes.
     pub fn count(&self, is_meant: &dyn Fn(&str) -> bool) -> u64 {
         #[cfg(any(test, feature = "testing"))]

@@ -16,13 +16,21 @@ use scrip_loadtest::audit::Recount;
 use scrip_loadtest::burst;
 use scrip_loadtest::import::create_campaign;
 use scrip_loadtest::plan::Plan;
-use scrip_loadtest::rival::{Answer, Offer, Rival};
+use scrip_loadtest::rival::{Answer, Offer, Rival, Terms};
 use scrip_protocol::command::{RedeemOutcome, ShowClientOutcome, Terms as CampaignTerms};
-use scrip_protocol::{CampaignId, ClientId, RequestId};
+use scrip_protocol::{CampaignId, ClientId, Money, RequestId};
 
 use super::super::own;
 use super::sums::{Rules, Sums};
-use super::{AMOUNT, CAP, TERMS};
+
+/// The bonus of each code.
+const AMOUNT: Money = Money(100);
+
+/// How often each code can be used.
+const CAP: u32 = 1;
+
+/// The same terms, for a rival.
+pub(super) const TERMS: Terms = Terms { cap: CAP, amount: AMOUNT.0 };
 
 /// How many clients' balances are queried at once.
 const QUERIES_AT_ONCE: usize = 64;
