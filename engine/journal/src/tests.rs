@@ -1,18 +1,20 @@
 //! The journal on disk: what was appended is read back completely, or refused with an error that names the damage.
 //!
 //! This module: appending, reopening, reading during writes. `damage`: each kind of damage has its error. `crash`: killing the
-//! process at each step of a rotation. `behind`: opening with a snapshot, and dropping what it covers. `looks`: reading a closed
-//! journal, and building one from another's batches. `enumerated`: a crash after every disk operation, and a failure of each.
-//! `flips`: every byte changed.
+//! process at each step of a rotation. `closing`: a slow disk while a sealed segment is closed. `behind`: opening with a
+//! snapshot, and dropping what it covers. `looks`: reading a closed journal, and building one from another's batches. `enumerated`: a crash after every disk operation, and a failure of each.
+//! `flips`: every byte changed. `lost_flush`: a failed flush whose data is only in the page cache.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
 mod behind;
+mod closing;
 mod crash;
 mod damage;
 pub(crate) mod enumerated;
 mod flips;
 mod looks;
+mod lost_flush;
 
 use std::fs;
 use std::ops::ControlFlow;
