@@ -42,7 +42,7 @@ fn append(journal: &mut Segments, number: usize) -> Result<(), JournalError> {
 #[test]
 fn what_is_acknowledged_after_a_failed_flush_survives_a_power_cut() {
     let mut failed_flushes = 0;
-    for batches in 1..=3 {
+    for batches in 1..=5 {
         let (disk, journal) = with_batches(batches);
         drop(journal);
         let image = disk.image();
