@@ -112,8 +112,8 @@ async fn readers_of_every_kind_miss_no_batch() {
     let mut backups = 0;
     while segments(&folder) <= ROTATIONS {
         assert!(callers.iter().all(|caller| !caller.is_finished()) && !rehearsing.is_finished(), "somebody has stopped");
-        let server = dial.address().to_string();
-        tokio::task::block_in_place(|| back_up(&server, &folder.ca_path(), &operator.token, &backup));
+        let server = dial.address();
+        tokio::task::block_in_place(|| back_up(server, &folder.ca_path(), &operator.token, &backup));
         backups += 1;
     }
     stop.store(true, Ordering::SeqCst);
@@ -125,7 +125,7 @@ async fn readers_of_every_kind_miss_no_batch() {
     let end = Client::connect(dial.clone()).await.expect("it is listening").welcome().durable;
     let seen = tail.await.expect("it saw every batch");
     assert_eq!(seen.end, end);
-    tokio::task::block_in_place(|| back_up(&dial.address().to_string(), &folder.ca_path(), &operator.token, &backup));
+    tokio::task::block_in_place(|| back_up(dial.address(), &folder.ca_path(), &operator.token, &backup));
 
     assert!(rehearsals.len() > 1 && backups > 1, "{} rehearsals, {backups} backups", rehearsals.len());
     for (from_ms, rehearsal) in &rehearsals {
@@ -138,7 +138,7 @@ async fn readers_of_every_kind_miss_no_batch() {
     // Every batch, its records and its place in the chain, and everything that the engine reports about them.
     let verify = || {
         let mut program = scrip();
-        program.env("SCRIP_SERVER", dial.address().to_string());
+        program.env("SCRIP_SERVER", dial.address());
         program.env("SCRIP_CA", folder.ca_path()).env("SCRIP_TOKEN", &operator.token);
         run(program.args(["verify", "--live"]), b"").exits(0);
     };

@@ -20,7 +20,7 @@ use redb::{DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, R
 use scrip_protocol::Position;
 use scrip_protocol::batch::{Batch, BatchError, ChainEnd, Link};
 
-use super::segment_file::{self, BATCHES, Live, SEAL, guarded, no_panic, read_end, start_of, sync_folder, unreadable};
+use super::segment_file::{self, BATCHES, Closing, Live, SEAL, guarded, no_panic, read_end, start_of, sync_folder, unreadable};
 use super::{JournalError, JournalReader, replay};
 use crate::disk::Disk;
 
@@ -93,6 +93,8 @@ pub(super) struct Listed {
 
 enum Open {
     Live(Arc<Live>),
+    /// Sealed by this run. The writer or the last reader of the live segment closes its file.
+    Closing(Arc<Closing>),
     Sealed(Weak<ReadOnlyDatabase>),
 }
 
@@ -105,16 +107,37 @@ impl Listed {
         Arc::new(Listed { first, path, open: Mutex::new(Open::Sealed(Weak::new())) })
     }
 
+    /// Whether it is sealed. Waits while its file is being closed, however long the disk takes: it cannot be opened until then.
     fn is_sealed(&self) -> bool {
-        matches!(*self.open.lock(), Open::Sealed(_))
+        let closing = match &*self.open.lock() {
+            Open::Live(_) => return false,
+            Open::Sealed(_) => return true,
+            Open::Closing(closing) => closing.clone(),
+        };
+        // Not locked: others find it in the same state, and wait as well.
+        closing.wait();
+        let mut open = self.open.lock();
+        if matches!(*open, Open::Closing(_)) {
+            *open = Open::Sealed(Weak::new());
+        }
+        true
     }
 
-    /// `None` if the segment is sealed and the caller has no `place`.
+    fn seal(&self) {
+        let mut open = self.open.lock();
+        if let Open::Live(live) = &*open {
+            let closing = live.closing();
+            *open = Open::Closing(closing);
+        }
+    }
+
+    /// `None` if the segment is being closed, or is sealed and the caller has no `place`.
     fn begin_read(&self, disk: &dyn Disk, place: Option<Place>) -> Result<Option<(ReadTransaction, Held)>, DatabaseError> {
         let failed = |cause: redb::TransactionError| DatabaseError::Storage(redb::StorageError::Corrupted(cause.to_string()));
         let mut open = self.open.lock();
         match &mut *open {
             Open::Live(database) => Ok(Some((database.begin_read().map_err(failed)?, Held::Live(database.clone())))),
+            Open::Closing(_) => Ok(None),
             Open::Sealed(weak) => {
                 let Some(place) = place else { return Ok(None) };
                 let database = match weak.upgrade() {
@@ -167,15 +190,15 @@ impl Catalogue {
     /// Notes that the live segment was sealed and that this one follows it.
     pub(super) fn rotated(&self, next: Arc<Listed>) {
         let mut segments = self.segments.write();
-        if let Some(sealed) = segments.last_mut() {
-            *sealed.open.lock() = Open::Sealed(Weak::new());
+        if let Some(sealed) = segments.last() {
+            sealed.seal();
         }
         segments.push(next);
     }
 
     /// A view of the segment that contains a position.
     fn view_at(&self, position: Position) -> Result<View, JournalError> {
-        // A newly sealed segment stays locked until its last reader has finished: milliseconds.
+        // Redb may be closing a segment that it has repaired.
         let mut tries = 0;
         loop {
             let segments = self.segments.read();
@@ -203,6 +226,17 @@ impl Catalogue {
                 Err(panic) => return Err(unreadable(&listed.path, panic)),
             }
         }
+    }
+
+    /// Readers that wait until a sealed segment is closed.
+    #[cfg(test)]
+    pub(super) fn waiting_for_close(&self) -> usize {
+        let waiting = |listed: &Arc<Listed>| match &*listed.open.lock() {
+            // Besides the segment itself and the list.
+            Open::Closing(closing) => Arc::strong_count(closing).saturating_sub(2),
+            Open::Live(_) | Open::Sealed(_) => 0,
+        };
+        self.segments.read().iter().map(waiting).sum()
     }
 
     fn has(&self, first: Position) -> bool {

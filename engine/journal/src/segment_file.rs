@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::{Condvar, Mutex};
 use redb::{
     BackendError, Builder, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTableMetadata,
     StorageBackend, TableDefinition,
@@ -55,7 +56,8 @@ pub(super) fn builder() -> Builder {
     builder
 }
 
-/// Opens a segment for reading and writing.
+/// Opens a segment for reading and writing, as the disk stores it: if the last flush of an earlier run failed, its commit may
+/// still be in the page cache, and a power cut would take it away from under later commits.
 pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Database, DatabaseError> {
     opened(disk.storage(path, Access::Write)?)
 }
@@ -82,8 +84,8 @@ pub(super) fn open_untouched(disk: &dyn Disk, path: &Path) -> Result<Untouched, 
     match open_read_only(disk, path) {
         Ok(database) => Ok(Untouched::Closed(database)),
         Err(DatabaseError::RepairAborted) => {
-            let overlay = Overlay::over(disk.storage(path, Access::Read)?)?;
-            Ok(Untouched::Finished(Live(Some(opened(Box::new(overlay))?))))
+            let overlay = Overlay::over(disk.storage(path, Access::ReadFromDisk)?)?;
+            Ok(Untouched::Finished(Live::new(opened(Box::new(overlay))?)))
         }
         Err(cause) => Err(cause),
     }
@@ -212,11 +214,33 @@ fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// A segment open for writing. The last holder closes it: redb then writes its list of free pages, and may find that damaged. At
 /// that point every batch is durable or refused, so that this is only logged.
-pub(super) struct Live(Option<Database>);
+pub(super) struct Live(Option<Database>, Arc<Closing>);
 
 impl Live {
     pub(super) fn new(database: Database) -> Live {
-        Live(Some(database))
+        Live(Some(database), Arc::default())
+    }
+
+    /// When its file is closed.
+    pub(super) fn closing(&self) -> Arc<Closing> {
+        self.1.clone()
+    }
+}
+
+/// Whether the file of a [`Live`] segment is closed. Closing takes several flushes, and until then nobody can open the file.
+#[derive(Default)]
+pub(super) struct Closing {
+    is_done: Mutex<bool>,
+    done: Condvar,
+}
+
+impl Closing {
+    /// Waits until the file is closed.
+    pub(super) fn wait(&self) {
+        let mut is_done = self.is_done.lock();
+        while !*is_done {
+            self.done.wait(&mut is_done);
+        }
     }
 }
 
@@ -233,6 +257,8 @@ impl Drop for Live {
         if let Err(cause) = no_panic(|| drop(self.0.take())) {
             tracing::warn!(cause, "redb could not close a segment; what was acknowledged is durable");
         }
+        *self.1.is_done.lock() = true;
+        self.1.done.notify_all();
     }
 }
 

@@ -96,13 +96,11 @@ impl Segments {
         }
         // An unfinished segment of the last run is only useful if the segment before it was sealed.
         let next_path = segment_path(dir, end.next());
-        let is_next = |path: &PathBuf| replayed.live.is_none() && !is_new && *path == unfinished_path(&next_path);
-        for path in listing.unfinished.iter().filter(|path| !is_next(path)) {
-            disk.remove(path).map_err(|source| JournalError::Io { path: path.clone(), source })?;
-        }
+        let is_next = |path: &PathBuf| replayed.live.is_none() && *path == unfinished_path(&next_path);
         if replayed.live.is_none() && !is_new && !listing.unfinished.iter().any(is_next) {
             return Err(JournalError::MissingSegment { dir: dir.to_owned(), expected: end.next() });
         }
+        let not_next: Vec<PathBuf> = listing.unfinished.iter().filter(|path| !is_next(path)).cloned().collect();
         let unread_before = listing.segments.get(replayed.unread).map_or(Position(0), |first_read| first_read.first);
         let mut found = listing.segments;
         let (live, first, path, bytes) = match replayed.live {
@@ -113,6 +111,10 @@ impl Segments {
             None if is_new => (Segments::make_first(&*disk, dir, end)?, end.next(), next_path, 0),
             None => (segment_file::publish(&*disk, dir, &next_path, end)?, end.next(), next_path, 0),
         };
+        // Only now: a refused start removes nothing, because the missing files may be put back.
+        for path in not_next {
+            disk.remove(&path).map_err(|source| JournalError::Io { path, source })?;
+        }
         let mut listed: Vec<_> = found.into_iter().map(|found| Listed::sealed(found.first, found.path)).collect();
         listed.push(Listed::live(first, path.clone(), live.clone()));
         let catalogue = Arc::new(Catalogue::new(disk.clone(), dir, listed, unread_before));

@@ -1,19 +1,22 @@
 //! The journal on disk: what was appended is read back completely, or refused with an error that names the damage.
 //!
 //! `conforms`: what the trait promises, on the disk of the machine and on the simulated one. This module: segments and their opening.
-//! `damage`: each kind of damage has its error. `crash`: killing the process at each step of a rotation. `behind`: opening with a
-//! snapshot, and dropping what it covers. `looks`: reading a closed journal, and building one from another's batches. `enumerated`:
-//! a crash after every disk operation, and a failure of each. `flips`: every byte changed.
+//! `damage`: each kind of damage has its error. `crash`: killing the process at each step of a rotation. `closing`: a slow disk
+//! while a sealed segment is closed. `behind`: opening with a snapshot, and dropping what it covers. `looks`: reading a closed
+//! journal, and building one from another's batches. `enumerated`: a crash after every disk operation, and a failure of each.
+//! `flips`: every byte changed. `lost_flush`: a failed flush whose data is only in the page cache.
 
 #![expect(clippy::print_stdout, reason = "a random test prints its seed")]
 
 mod behind;
+mod closing;
 mod conforms;
 mod crash;
 mod damage;
 pub(crate) mod enumerated;
 mod flips;
 mod looks;
+mod lost_flush;
 
 use std::fs;
 use std::path::{Path, PathBuf};

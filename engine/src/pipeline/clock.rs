@@ -148,6 +148,8 @@ struct Timeline {
     /// The time if the clock had never been set back while the engine runs. The time before the change may have been the wrong
     /// one.
     unstepped_ms: u64,
+    /// The machine's clock if it had not moved since it was last followed. The time of records may be ahead of it.
+    followed_ms: u64,
     /// While the clock is behind the time of records: that time, and the elapsed time, at the beginning.
     slowed: Option<(u64, u64)>,
     is_followed: bool,
@@ -167,6 +169,7 @@ impl Timeline {
             record_ms,
             // If it is further behind, an operator has accepted this clock, or the engine followed it when it was set back.
             unstepped_ms: if behind_ms <= CLOCK_BEHIND_MS_MAX { record_ms } else { first.wall_ms },
+            followed_ms: first.wall_ms,
             slowed: (behind_ms > 0).then_some((record_ms, first.elapsed_ms)),
             is_followed: true,
             steps_forward: 0,
@@ -181,6 +184,7 @@ impl Timeline {
         let wall_ms = reading.wall_ms;
         self.last = reading;
         self.unstepped_ms = self.unstepped_ms.saturating_add(passed_ms);
+        self.followed_ms = self.followed_ms.saturating_add(passed_ms);
         let unmoved_ms = match self.slowed {
             Some((since_ms, from_ms)) => {
                 since_ms.saturating_add(reading.elapsed_ms.saturating_sub(from_ms) / 2).max(self.record_ms)
@@ -203,8 +207,7 @@ impl Timeline {
                 tracing::error!(wall = %UtcTime(wall_ms), engine = %UtcTime(self.record_ms), "{NOT_FOLLOWED}");
             }
             self.record_ms = if self.slowed.is_some() { unmoved_ms } else { self.record_ms.saturating_add(passed_ms) };
-            let latest_ms = self.unstepped_ms.max(self.record_ms);
-            let requests = ClockRange { earliest_ms: self.record_ms, latest_ms };
+            let requests = ClockRange { earliest_ms: self.followed_ms, latest_ms: self.unstepped_ms };
             return Now { record_ms: self.record_ms, requests, elapsed_ms };
         }
         if !was_followed {
@@ -222,6 +225,7 @@ impl Timeline {
             }
             self.record_ms = unmoved_ms;
         }
+        self.followed_ms = wall_ms;
         self.unstepped_ms = self.unstepped_ms.max(wall_ms);
         let requests = ClockRange { earliest_ms: wall_ms, latest_ms: self.unstepped_ms };
         Now { record_ms: self.record_ms, requests, elapsed_ms }

@@ -6,6 +6,9 @@
 //!
 //! The size of a file changes in the order of the operations; its bytes reach the disk in any order. In a torn write, some
 //! sectors reach the disk and others do not.
+//!
+//! A failed flush behaves as on Linux: the disk has none of the data, reads still return all of it from the page cache, and no
+//! later flush writes it. Only opening a file from the disk ([`Access::ReadFromDisk`], [`Access::Write`]) drops such pages.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -65,6 +68,7 @@ pub enum Done {
     Write { file: usize, offset: u64, bytes: Vec<u8> },
     Resize { file: usize, len: u64 },
     Sync { file: usize },
+    FailedSync { file: usize },
     SyncFolder { dir: PathBuf },
 }
 
@@ -114,7 +118,12 @@ struct File {
     bytes: Vec<u8>,
     flushed: Vec<u8>,
     unflushed: Vec<Done>,
+    /// A flush failed since the cache was last dropped: `bytes` has pages that neither `flushed` nor `unflushed` have.
+    has_lost: bool,
 }
+
+/// What a flush writes at once.
+const PAGE_BYTES: usize = 4096;
 
 fn write_into(bytes: &mut Vec<u8>, offset: u64, new: &[u8]) {
     let end = offset as usize + new.len();
@@ -125,6 +134,48 @@ fn write_into(bytes: &mut Vec<u8>, offset: u64, new: &[u8]) {
 }
 
 impl File {
+    /// What the disk has once all dirty pages are written: without what a failed flush lost, unless its page was written again.
+    fn written_back(&self) -> Vec<u8> {
+        if !self.has_lost {
+            return self.bytes.clone();
+        }
+        let mut bytes = self.flushed.clone();
+        for done in &self.unflushed {
+            if let Done::Resize { len, .. } = done {
+                bytes.truncate(*len as usize);
+            }
+        }
+        // The size is not part of the page cache.
+        bytes.resize(self.bytes.len(), 0);
+        for done in &self.unflushed {
+            if let Done::Write { offset, bytes: new, .. } = done {
+                let from = (*offset as usize / PAGE_BYTES * PAGE_BYTES).min(bytes.len());
+                let to = (*offset as usize + new.len()).next_multiple_of(PAGE_BYTES).min(bytes.len());
+                bytes[from..to].copy_from_slice(&self.bytes[from..to]);
+            }
+        }
+        bytes
+    }
+
+    fn flush(&mut self) {
+        if !self.unflushed.is_empty() {
+            self.flushed = self.written_back();
+            self.unflushed.clear();
+        }
+    }
+
+    /// The data counts as clean, although the disk does not have it.
+    fn fail_to_flush(&mut self) {
+        self.has_lost |= !self.unflushed.is_empty();
+        self.unflushed.clear();
+    }
+
+    /// Drops what is clean from the cache.
+    fn drop_cached(&mut self) {
+        self.bytes = self.written_back();
+        self.has_lost = false;
+    }
+
     /// The contents after a crash.
     fn after(&self, crash: Crash, random: &mut fastrand::Rng) -> Vec<u8> {
         match crash {
@@ -148,7 +199,7 @@ impl File {
                     // Truncated bytes are gone, even if the file grows again.
                     bytes.truncate(len);
                 }
-                Done::Resize { .. } | Done::Name(_) | Done::Sync { .. } | Done::SyncFolder { .. } => {}
+                Done::Resize { .. } | Done::Name(_) | Done::Sync { .. } | Done::FailedSync { .. } | Done::SyncFolder { .. } => {}
             }
         }
         bytes.resize(len, 0);
@@ -198,13 +249,8 @@ impl Image {
                 file.bytes.resize(*len as usize, 0);
                 file.unflushed.push(done.clone());
             }
-            Done::Sync { file } => {
-                let file = &mut self.files[*file];
-                if !file.unflushed.is_empty() {
-                    file.flushed.clone_from(&file.bytes);
-                    file.unflushed.clear();
-                }
-            }
+            Done::Sync { file } => self.files[*file].flush(),
+            Done::FailedSync { file } => self.files[*file].fail_to_flush(),
             Done::SyncFolder { dir } => {
                 let (synced, left) = std::mem::take(&mut self.unflushed_names)
                     .into_iter()
@@ -242,7 +288,7 @@ impl Image {
             names.values().filter_map(|node| if let Node::File(file) = node { Some(*file) } else { None }).collect();
         let files = self.files.iter().enumerate().map(|(at, file)| {
             let bytes = if named.contains(&at) { file.after(crash, random) } else { Vec::new() };
-            File { flushed: bytes.clone(), bytes, unflushed: Vec::new() }
+            File { flushed: bytes.clone(), bytes, unflushed: Vec::new(), has_lost: false }
         });
         Image { files: files.collect(), flushed_names: names.clone(), names, unflushed_names: Vec::new() }
     }
@@ -319,9 +365,9 @@ impl Shared {
     }
 
     fn sync(&mut self, file: usize) -> io::Result<()> {
-        self.begin()?;
-        self.done(Done::Sync { file });
-        Ok(())
+        let begun = self.begin();
+        self.done(if begun.is_ok() { Done::Sync { file } } else { Done::FailedSync { file } });
+        begun
     }
 
     fn read(&mut self, file: usize, offset: u64, out: &mut [u8]) -> io::Result<()> {
@@ -407,6 +453,7 @@ impl Double {
         let file = &mut shared.image.files[file];
         change(&mut file.bytes);
         file.flushed = file.bytes.clone();
+        file.has_lost = false;
     }
 }
 
@@ -483,10 +530,21 @@ impl Disk for Double {
         let mut shared = self.lock_shared();
         shared.begin()?;
         let file = match how {
-            Access::Read | Access::Write => shared.image.file(path)?,
+            Access::Read | Access::ReadFromDisk | Access::Write => shared.image.file(path)?,
             Access::Create => shared.make(path)?,
         };
-        Ok(Box::new(Opened { disk: self.clone(), file, writes: how != Access::Read, locked: Mutex::new(0) }))
+        if how == Access::Write {
+            shared.sync(file)?;
+        }
+        if matches!(how, Access::ReadFromDisk | Access::Write) {
+            shared.image.files[file].drop_cached();
+        }
+        Ok(Box::new(Opened {
+            disk: self.clone(),
+            file,
+            writes: matches!(how, Access::Write | Access::Create),
+            locked: Mutex::new(0),
+        }))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -109,7 +109,10 @@ pub struct Entry {
 pub enum Access {
     /// Read it.
     Read,
-    /// Read and write it.
+    /// Read it as the disk stores it. A failed flush leaves bytes in the page cache that the disk does not have; they count as
+    /// clean, so that no later flush writes them. Cached pages are dropped first.
+    ReadFromDisk,
+    /// Read and write it. What is dirty is flushed first, and cached pages are dropped as for [`Access::ReadFromDisk`].
     Write,
     /// Create it, and read and write it.
     Create,

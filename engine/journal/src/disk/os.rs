@@ -23,6 +23,17 @@ fn options() -> OpenOptions {
     options
 }
 
+/// Drops the clean pages of a file from the page cache, so that reads return what the disk stores.
+#[cfg(target_os = "linux")]
+fn drop_cached(file: &File) -> io::Result<()> {
+    Ok(rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn drop_cached(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
 impl Disk for OsDisk {
     fn create_folder(&self, dir: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)
@@ -66,7 +77,18 @@ impl Disk for OsDisk {
     fn storage(&self, path: &Path, how: Access) -> io::Result<Box<dyn StorageBackend>> {
         let file = match how {
             Access::Read => File::open(path)?,
-            Access::Write => options().open(path)?,
+            Access::ReadFromDisk => {
+                let file = File::open(path)?;
+                drop_cached(&file)?;
+                file
+            }
+            Access::Write => {
+                let file = options().open(path)?;
+                // Only clean pages can be dropped.
+                file.sync_data()?;
+                drop_cached(&file)?;
+                file
+            }
             Access::Create => private::file(path)?,
         };
         Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))

@@ -135,6 +135,23 @@ fn an_unfinished_segment_that_does_not_continue_the_journal_is_no_successor() {
     }
 }
 
+/// The sealed segment is missing, and is put back after the refusal.
+#[test]
+fn a_refused_start_removes_nothing() {
+    let mut written = Written::of(SEGMENT_EACH, 4);
+    make_unfinished(&written, written.end);
+    let (sealed, aside) = (written.segment(7), written.root.path().join("aside"));
+    seal(&sealed, written.end);
+    fs::rename(&sealed, &aside).expect("it is there");
+    let refused = open(&written.dir(), SEGMENT_EACH).err().expect("the newest segment is missing");
+    assert!(matches!(&refused, JournalError::MissingSegment { expected: Position(7), .. }), "{refused}");
+    assert_eq!(unfinished_files(&written), 1);
+    fs::rename(&aside, &sealed).expect("the disk takes it");
+    written.reopen();
+    written.append(3);
+    written.reopen();
+}
+
 #[test]
 fn an_unfinished_segment_that_cannot_be_read_is_named() {
     for left_behind in [&b""[..], b"redb\x1a\x0a\xa9\x0d\x0a", &[0xa5; 10_000]] {

@@ -104,6 +104,26 @@ fn a_start_behind_the_newest_record_continues_after_it() {
     assert_eq!(run.after(0, START as i64 + 5), even(START + 5));
 }
 
+/// Records are ahead, because a clock was ahead once, when the clock takes a step that is not followed.
+#[test]
+fn ids_by_the_right_clock_are_accepted_through_a_step_that_is_not_followed() {
+    let step = 60 * DAY as i64;
+    let mut run = Run::new(START + 5 * DAY, START);
+    let now = run.after(HOUR, step);
+    assert_eq!((now.record_ms, now.requests), (START + 5 * DAY + HOUR / 2, (START + HOUR).into()));
+    let now = run.after(HOUR, 0);
+    assert_eq!((now.requests, run.timeline.is_followed), ((START + 2 * HOUR).into(), false));
+    // Set right, nothing has changed for requests.
+    let now = run.after(HOUR, -step);
+    assert_eq!((now.record_ms, now.requests), (START + 5 * DAY + 3 * HOUR / 2, (START + 3 * HOUR).into()));
+    assert!(run.timeline.is_followed);
+    // Also after the clock was set back while the engine ran.
+    let mut run = Run::new(START, START);
+    run.after(0, -(DAY as i64));
+    let now = run.after(HOUR, step);
+    assert_eq!(now.requests, ClockRange { earliest_ms: START - DAY + HOUR, latest_ms: START + HOUR });
+}
+
 #[test]
 fn an_engine_starts_only_at_a_plausible_time() {
     let (ahead, behind) = (CLOCK_AHEAD_MS_MAX, CLOCK_BEHIND_MS_MAX);
