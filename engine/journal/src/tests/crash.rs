@@ -140,7 +140,7 @@ fn an_unfinished_segment_that_does_not_continue_the_journal_is_no_successor() {
 fn a_refused_start_removes_nothing() {
     let mut written = Written::of(SEGMENT_EACH, 4);
     make_unfinished(&written, written.end);
-    let (sealed, aside) = (written.segment(7), written.root.path().join("aside"));
+    let (sealed, aside) = (written.segment(7), written.storage.root.path().join("aside"));
     seal(&sealed, written.end);
     fs::rename(&sealed, &aside).expect("it is there");
     let refused = open(&written.dir(), SEGMENT_EACH).err().expect("the newest segment is missing");
