@@ -52,8 +52,10 @@ fn is_meant(arguments: &[OsString]) -> bool {
         match argument.to_str().and_then(|name| command.find_subcommand(name)) {
             Some(named) => command = named,
             None => {
-                let is_value = argument == "-h" && takes_one_value(command) || VERDICTS.contains(&command.get_name());
-                return at + 1 == arguments.len() && !is_value;
+                // `-hx` prints help too, but nobody asks for it like that.
+                let is_short = argument.as_encoded_bytes().starts_with(b"-h");
+                let is_value = is_short && (argument != "-h" || takes_one_value(command));
+                return at + 1 == arguments.len() && !is_value && !VERDICTS.contains(&command.get_name());
             }
         }
     }
@@ -111,6 +113,8 @@ mod tests {
             "token revoke -h",
             "snapshot verify -h",
             "inspect snapshot -h",
+            "reader forget -hx",
+            "campaign create -hx",
             "--version redeem A",
             "-h redeem A --client 1 --club 1",
         ] {

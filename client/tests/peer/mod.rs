@@ -165,7 +165,7 @@ async fn converse(connection: &Connection, session: Session, requests: &Mutex<Re
             (Kind::KeepReader, _) => {
                 // The request id is before the command.
                 let (id, command) = payload.split_at(16);
-                let id = RequestId(u128::from_le_bytes(id.try_into().expect("it has 16 bytes")));
+                let id = RequestId(u128::from_be_bytes(id.try_into().expect("it has 16 bytes")));
                 let command: KeepReader = wire::decode("report", command).expect("our client sends whole commands");
                 {
                     let mut requests = requests.lock().expect("no holder panics");
