@@ -123,7 +123,7 @@ pub fn check(
         return Err(InvalidRule::UnknownGroup(group));
     }
     compiled.push = push.map(compile_push).transpose()?;
-    terms.tags = tags_in_order(terms.tags).map_err(InvalidRule::Tags)?;
+    terms.tags = tags_in_order(&terms.tags).map_err(InvalidRule::Tags)?;
     compiled.tags = terms.tags.clone();
     compiled.weight += compiled.weight_in_record();
     Ok((terms, compiled))

@@ -11,7 +11,7 @@ use scrip_client::ConnectError;
 use scrip_protocol::command::{
     Action, AddCodes, AddCodesOutcome, ArchiveCodes, Check, CheckFree, CheckOutcome, CodeTexts, CreateCampaign, CreateRule,
     CreditBonus, LintRule, Note, OnConflict, PaidFor, PaidFrom, PayBonus, Push, RecordSession, Redeem, RedeemOutcome,
-    RefundTopUp, RestoreCodes, RuleChanges, RuleTerms, TopUp, TryCodes, UpdateRule,
+    RefundTopUp, RestoreCodes, RuleChanges, RuleTerms, TopUp, TopUpOutcome, TryCodes, UpdateRule,
 };
 use scrip_protocol::frame::{
     FrameBuffer, HEADER_BYTES, HELLO, HELLO_BYTES_MAX, Malformed, REFUSAL, REQUEST_BYTES_MAX, REQUEST_ID_BYTES, push_bytes,
@@ -487,6 +487,21 @@ async fn announced_frames_that_never_arrive_do_not_block_imports() {
     let command = AddCodes { campaign: ever, lines, first_line: 1, on_conflict: OnConflict::Skip };
     let outcome = marketing.add_codes(RequestId::now(), &command).await.expect("a reply");
     assert!(matches!(&outcome, AddCodesOutcome::Added(report) if report.added == 40_000), "{outcome}");
+}
+
+/// Only lists of codes and typed codes may be long: a long list of tags is not even decoded.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_command_without_codes_is_refused_unread() {
+    let (server, club, _) = begin().await;
+    let tagged = |tags: usize| {
+        let note = Note { tags: (0..tags).map(|n| n.to_string()).collect(), ..Note::default() };
+        request(1, RequestId::now(), &TopUp { note, ..top_up(42, club, 500) })
+    };
+    let mut lane = Lane::open(&server.dial(Role::Gateway)).await.expect("welcome");
+    lane.write(&tagged(1_000)).await;
+    assert!(matches!(lane.next().await.expect("a reply").outcome::<TopUp>(), Ok(TopUpOutcome::InvalidNote(_))));
+    lane.write(&tagged(100_000)).await;
+    assert_eq!(lane.ending().await.code_and_reason().0, CloseCode::FrameLength);
 }
 
 /// The ends of a list can be in order, out of order, beyond its text or within a letter; only the first is valid, whichever

@@ -19,7 +19,7 @@ use scrip_protocol::{AnyCommand, ClientId, ClientNetwork, ClubId, Kind, Position
 
 use super::generating::Generation;
 use super::weight::{Reply, is_long_change};
-use super::{Shared, refund};
+use super::{LARGE_FRAME_BYTES, Shared, refund};
 use crate::attempts::{About, Refused, Waiting};
 use crate::counters::{RefusalCounts, RequestCounts, count_refusals};
 use crate::pipeline::{Attempt, Call, Change, Read, Request, Share};
@@ -197,6 +197,7 @@ impl Arrival<'_> {
     fn sort_other(&self, sorted: &mut Sorted) -> Result<(), Malformed> {
         let kind = self.request.kind;
         sorted.costs += REQUEST_BYTES + self.request.payload.len();
+        bounded(kind, self.request.payload.len())?;
         let command = AnyCommand::decode(kind, self.request.payload)?;
         whole_list(&command, kind)?;
         let reply = Reply::of(kind, command.list());
@@ -522,6 +523,14 @@ fn list(form: CodeForm, lines: &CodeTexts, first_line: u32) -> CodeList {
 /// Does what takes its time with so many codes; where they are many, so that the tasks of other lanes need not wait for it.
 fn aside<T>(codes: usize, work: impl FnOnce() -> T) -> T {
     if codes > CODES_ON_WORKER { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// A large payload is a list of codes, or a text that was typed as a code. Of other commands none has as much to say: a
+/// hundred thousand tags, for example, would be decoded, hashed and refused at the cost of other callers.
+fn bounded(kind: Kind, length: usize) -> Result<(), Malformed> {
+    let may_be_large = kind.has_list() || matches!(kind, Kind::Check | Kind::Hold);
+    let too_long = Malformed::TooLong { length: length as u64, limit: LARGE_FRAME_BYTES as u64 };
+    (may_be_large || length <= LARGE_FRAME_BYTES).then_some(()).ok_or(too_long)
 }
 
 /// Before anything is done with a list, its ends are known to lie within it.

@@ -7,10 +7,11 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::note::TAGS_READ_MAX;
 use super::{
-    AddCodes, AddCredential, AnyCommand, ArchiveCodes, CodeTexts, Command, CreateCampaign, CreateRule, CreditBonus, Grant, Hold,
-    Kind, Note, PayBonus, RecordPurchase, RecordSession, RefundBonus, RefundTopUp, RestoreCodes, RuleChanges, RuleTerms, Terms,
-    TopUp, UpdateCampaign, UpdateRule, WriteOffBonus,
+    AddCodes, AddCredential, AnyCommand, ArchiveCodes, CLUBS_PER_CAMPAIGN_MAX, CodeTexts, Command, CreateCampaign, CreateRule,
+    CreditBonus, Grant, Hold, Kind, Note, PayBonus, RecordPurchase, RecordSession, RefundBonus, RefundTopUp, RestoreCodes,
+    RuleChanges, RuleTerms, Terms, TopUp, UpdateCampaign, UpdateRule, WriteOffBonus,
 };
 use crate::codes::{CODE_BYTES_MAX, CodeForm, InvalidCode, NormalisedCode};
 use crate::ids::{ClientId, ClubId, Position};
@@ -108,9 +109,12 @@ macro_rules! sets {
     };
 }
 
+/// Whether the sets are in order, or too long to be accepted in any order.
 fn has_sets_in_order(command: &AnyCommand) -> bool {
     let (tags, clubs): (Option<&Vec<String>>, Option<&Vec<ClubId>>) = sets!(command);
-    tags.is_none_or(|tags| is_in_order(tags)) && clubs.is_none_or(|clubs| is_in_order(clubs))
+    let is_refused = tags.is_some_and(|tags| tags.len() > TAGS_READ_MAX)
+        || clubs.is_some_and(|clubs| clubs.len() > 2 * CLUBS_PER_CAMPAIGN_MAX);
+    is_refused || tags.is_none_or(|tags| is_in_order(tags)) && clubs.is_none_or(|clubs| is_in_order(clubs))
 }
 
 fn put_sets_in_order(command: &mut AnyCommand) {

@@ -47,16 +47,23 @@ pub enum InvalidTags {
     Tag(u32) = 1,
 }
 
+/// The length up to which a list of tags is read; a longer one is refused, even if it repeats a few tags.
+pub(super) const TAGS_READ_MAX: usize = 16 * TAGS_MAX;
+
 /// Tags in canonical form: ascending and unique.
 ///
 /// # Errors
 /// When they exceed a limit.
-pub fn tags_in_order(mut tags: Vec<String>) -> Result<Vec<String>, InvalidTags> {
+pub fn tags_in_order(tags: &[String]) -> Result<Vec<String>, InvalidTags> {
+    if tags.len() > TAGS_READ_MAX {
+        return Err(InvalidTags::TooMany);
+    }
     let is_tag =
         |tag: &String| (1..=TAG_BYTES_MAX).contains(&tag.len()) && !tag.trim().is_empty() && !tag.contains(char::is_control);
     if let Some(at) = tags.iter().position(|tag| !is_tag(tag)) {
         return Err(InvalidTags::Tag(at as u32 + 1));
     }
+    let mut tags = tags.to_vec();
     tags.sort_unstable();
     tags.dedup();
     if tags.len() > TAGS_MAX { Err(InvalidTags::TooMany) } else { Ok(tags) }
@@ -74,7 +81,7 @@ impl Note {
         if self.comment.len() > COMMENT_BYTES_MAX {
             return Err(InvalidNote::Comment);
         }
-        let tags = tags_in_order(self.tags.clone()).map_err(InvalidNote::Tags)?;
+        let tags = tags_in_order(&self.tags).map_err(InvalidNote::Tags)?;
         Ok(Note { by: self.by.clone(), comment: self.comment.clone(), tags })
     }
 }
@@ -105,12 +112,14 @@ mod tests {
     /// B6: tags have one order, and the first invalid one is named.
     #[test]
     fn tags_are_kept_in_order_and_each_once() {
-        let tags = |tags: &[&str]| tags_in_order(tags.iter().map(|tag| (*tag).to_owned()).collect());
+        let tags = |tags: &[&str]| tags_in_order(&tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>());
         assert_eq!(tags(&["b", "a", "b"]), Ok(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(tags(&["b", ""]), Err(InvalidTags::Tag(2)));
         assert_eq!(tags(&[" "]), Err(InvalidTags::Tag(1)));
         assert_eq!(tags(&["a\nb"]), Err(InvalidTags::Tag(1)));
         assert_eq!(tags(&[&"é".repeat(26)]), Err(InvalidTags::Tag(1)));
         assert_eq!(tags(&["1", "2", "3", "4", "5", "6", "7", "8", "9"]), Err(InvalidTags::TooMany));
+        assert_eq!(tags(&["a"; TAGS_READ_MAX]), Ok(vec!["a".to_owned()]));
+        assert_eq!(tags(&[""; TAGS_READ_MAX + 1]), Err(InvalidTags::TooMany), "it is refused unread");
     }
 }

@@ -5,7 +5,7 @@
 //! may be lost, which is counted. The file is not part of the read model, because it cannot be rebuilt from the journal: it
 //! survives every rebuild. It has each attempt once, identified by run and number.
 //!
-//! [`Attempts`] owns the file; [`following`] fills it.
+//! [`Attempts`] owns the file; [`receive`] fills it.
 
 pub mod receive;
 

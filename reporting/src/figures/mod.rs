@@ -1,7 +1,7 @@
 //! Statistics (T1 to T6, with A7 to A10): pure functions of a view.
 //!
 //! This module has the counters of one campaign; [`campaign_list`] lists campaigns and shows one, [`activity`] has its days and
-//! clubs, [`codes`] its codes, and [`activations`] its activations, newest first. Each answer states what it is as of, and
+//! clubs, [`code_table`] its codes, and [`activation_list`] its activations, newest first. Each answer states what it is as of, and
 //! depends only on the tables and the time of the view. A page continues after a key and examines a bounded number of rows, so
 //! that it can be short or empty and still name the key after which the next begins.
 
