@@ -47,6 +47,8 @@ struct Table {
 
 struct Open {
     address: PeerAddress,
+    /// The number with which it was opened.
+    opened: u64,
     has_request: bool,
     /// Since when a response has been in the connection's buffer.
     sending_since: Option<Instant>,
@@ -141,8 +143,9 @@ fn left_idle(max: usize) -> usize {
 impl Table {
     fn add(&mut self, address: PeerAddress, close: Arc<Notify>) -> u64 {
         let number = self.number();
-        self.open
-            .insert(number, Open { address, has_request: false, sending_since: None, credential: None, is_export: false, close });
+        let open =
+            Open { address, opened: number, has_request: false, sending_since: None, credential: None, is_export: false, close };
+        self.open.insert(number, open);
         *self.per_address.entry(address).or_default() += 1;
         number
     }
@@ -166,7 +169,11 @@ impl Table {
         }
         let longest_busy = || {
             let busy_ones = wanted().filter(|(_, open)| !open.is_idle(sending));
-            let order = |(number, open): &(&u64, &Open)| (Reverse(busy.get(&open.credential).copied()), open.is_export, **number);
+            // Strangers do not get behind a caller who is about to be authenticated by sending further requests.
+            let since = |number: u64, open: &Open| if open.credential.is_some() { number } else { open.opened };
+            let order = |(number, open): &(&u64, &Open)| {
+                (Reverse(busy.get(&open.credential).copied()), open.is_export, since(**number, open))
+            };
             busy_ones.min_by_key(order).map(|(number, _)| *number)
         };
         let chosen = if idle.len() < left_idle { longest_busy() } else { None };

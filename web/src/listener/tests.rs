@@ -290,6 +290,20 @@ async fn busy_connections_keep_seven_eighths() {
     assert!(!must_close(&held[1]));
 }
 
+/// Of connections without a credential the one that was opened first is cut: a stranger stays in front of a caller who is about to be
+/// authenticated, however often the stranger sends a further request.
+#[tokio::test]
+async fn further_requests_of_strangers_do_not_cut_a_new_caller() {
+    let slots = Arc::new(Slots::new(ListenerLimits { connections_max: 2, ..LIMITS }));
+    let local = PeerAddress::of(IpAddr::from([127, 0, 0, 1]));
+    let [stranger, caller] = [slots.take(local).await, slots.take(local).await].map(|slot| slot.expect("there is room"));
+    let (refused, _request) = (stranger.begin(), caller.begin());
+    drop(refused);
+    let _further = stranger.begin();
+    assert!(slots.make_room(None));
+    assert_eq!([must_close(&stranger), must_close(&caller)], [true, false]);
+}
+
 /// A request after an export is not one.
 #[tokio::test]
 async fn a_request_after_an_export_is_like_any_other() {
