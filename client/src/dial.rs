@@ -272,7 +272,7 @@ impl Dial {
             match tokio::time::timeout_at(next_at, attempts.join_next()).await {
                 Ok(Some(Ok(Ok(dialled)))) => return Ok(dialled),
                 Ok(Some(Ok(Err(error)))) => {
-                    if matches!(failed, ConnectError::Unreachable(_)) {
+                    if error.information() > failed.information() {
                         failed = error;
                     }
                 }
@@ -304,6 +304,19 @@ impl Dial {
         match read_welcome(&mut receive).await {
             Some(welcome) => Ok(Dialled { endpoint, connection, address, welcome, send, receive }),
             None => Err(ConnectError::of(&connection.closed().await, address)),
+        }
+    }
+}
+
+impl ConnectError {
+    /// How much it says of the engine, if the addresses of one name fail differently: what the engine itself answered, then what another
+    /// program may have answered, then silence, then what this machine lacks.
+    fn information(&self) -> u8 {
+        match self {
+            ConnectError::Closed { .. } | ConnectError::Certificate(_) | ConnectError::Protocol => 3,
+            ConnectError::Handshake { .. } | ConnectError::Lost(_) => 2,
+            ConnectError::Unreachable(_) => 1,
+            ConnectError::Socket(_) | ConnectError::Address { .. } | ConnectError::Authority(_) | ConnectError::Identity(_) => 0,
         }
     }
 }
@@ -456,6 +469,12 @@ mod tests {
         let (address, mut dial) = engine(Err(CloseCode::Unauthenticated));
         dial.patience = Duration::from_secs(2);
         for addresses in [[silent, address], [address, silent]] {
+            let refused = connect_to(&dial, &addresses).await.err();
+            assert!(matches!(refused, Some(ConnectError::Closed { code: CloseCode::Unauthenticated, .. })), "{refused:?}");
+        }
+        // Another program at one address hides neither; nor does an address for which this machine has no socket.
+        let (other, _) = welcoming();
+        for addresses in [[other, address], [address, other]] {
             let refused = connect_to(&dial, &addresses).await.err();
             assert!(matches!(refused, Some(ConnectError::Closed { code: CloseCode::Unauthenticated, .. })), "{refused:?}");
         }

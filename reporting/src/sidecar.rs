@@ -149,7 +149,7 @@ impl Sidecar {
         let serving = tokio::spawn(listener::serve(listener, router, settings.connections, stopped));
         let tasks = vec![
             tokio::spawn(watch_engine(settings.dial.clone(), store.read_model(), settings.reader, standing.clone())),
-            tokio::spawn(keep_attempts(settings.dial.clone(), attempts, stopping.clone())),
+            tokio::spawn(follow_attempts(settings.dial.clone(), attempts, stopping.clone())),
         ];
         let following = tokio::spawn(async move {
             let ended = follow(settings.dial, model, standing, stopping).await;
@@ -231,12 +231,6 @@ fn shown(kept: KeptAttempt) -> Attempt {
         campaign: None,
         reason: kept.reason,
         decided: kept.decided,
-    }
-}
-
-async fn keep_attempts(dial: Dial, attempts: Arc<Attempts>, stop: watch::Receiver<bool>) {
-    if let Err(error) = follow_attempts(dial, attempts, stop).await {
-        tracing::error!(error = &error as &dyn std::error::Error, "refused attempts without a record are no longer stored");
     }
 }
 

@@ -206,7 +206,13 @@ impl Timeline {
             if was_followed {
                 tracing::error!(wall = %UtcTime(wall_ms), engine = %UtcTime(self.record_ms), "{NOT_FOLLOWED}");
             }
-            self.record_ms = if self.slowed.is_some() { unmoved_ms } else { self.record_ms.saturating_add(passed_ms) };
+            // As in the other case, with the clock as if it had not moved.
+            if self.followed_ms >= unmoved_ms {
+                self.record_ms = self.followed_ms;
+                self.slowed = None;
+            } else {
+                self.record_ms = unmoved_ms;
+            }
             let requests = ClockRange { earliest_ms: self.followed_ms, latest_ms: self.unstepped_ms };
             return Now { record_ms: self.record_ms, requests, elapsed_ms };
         }

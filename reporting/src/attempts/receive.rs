@@ -15,43 +15,44 @@ enum Ended {
     Keep(#[from] AttemptsError),
 }
 
-/// Stores the attempts that the engine reports, until `stop` is true. Reconnects for as long as it takes.
-///
-/// # Errors
-/// If the file fails.
-pub async fn follow_attempts(dial: Dial, attempts: Arc<Attempts>, mut stop: watch::Receiver<bool>) -> Result<(), AttemptsError> {
+/// Stores the attempts that the engine reports, until `stop` is true. Reconnects for as long as it takes, also after the file failed: the
+/// engine reports again what was not stored, as long as it remembers it.
+pub async fn follow_attempts(dial: Dial, attempts: Arc<Attempts>, mut stop: watch::Receiver<bool>) {
     tokio::select! {
-        error = keep_all(dial, attempts) => Err(error),
-        _ = stop.wait_for(|stop| *stop) => Ok(()),
+        () = keep_all(dial, attempts) => {}
+        // An error means that the program ends.
+        _ = stop.wait_for(|stop| *stop) => {}
     }
 }
 
-async fn keep_all(dial: Dial, attempts: Arc<Attempts>) -> AttemptsError {
+async fn keep_all(dial: Dial, attempts: Arc<Attempts>) {
     let mut backoff = Backoff::of_followers();
     loop {
-        let mut heard = false;
-        match keep_some(&dial, &attempts, &mut heard).await {
+        let mut has_stored = false;
+        match keep_some(&dial, &attempts, &mut has_stored).await {
             Ok(()) => tracing::debug!("the engine ended its response"),
-            Err(Ended::Keep(error)) => return error,
+            Err(Ended::Keep(error)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "refused attempts are not stored; trying again");
+            }
             Err(Ended::Watch(error)) => tracing::warn!(%error, "refused attempts are not received; reconnecting"),
         }
-        if heard {
+        if has_stored {
             backoff.reset();
         }
         tokio::time::sleep(backoff.pause()).await;
     }
 }
 
-/// Stores what arrives on one connection. Sets `heard` if anything did.
-async fn keep_some(dial: &Dial, attempts: &Arc<Attempts>, heard: &mut bool) -> Result<(), Ended> {
+/// Stores what arrives on one connection. Sets `has_stored` once anything is stored.
+async fn keep_some(dial: &Dial, attempts: &Arc<Attempts>, has_stored: &mut bool) -> Result<(), Ended> {
     let (run, after) = attempts.heard()?;
     let mut watching = Watching::start(dial.clone(), run, after, true).await?;
     while let Some(frame) = watching.next().await? {
-        *heard = true;
         let attempts = attempts.clone();
         // A write waits for the disk; other tasks of this thread must not.
         let keeping = tokio::task::spawn_blocking(move || attempts.keep(&frame));
         keeping.await.expect("keeping attempts does not panic")?;
+        *has_stored = true;
     }
     Ok(())
 }

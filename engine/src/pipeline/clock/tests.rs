@@ -124,6 +124,21 @@ fn ids_by_the_right_clock_are_accepted_through_a_step_that_is_not_followed() {
     assert_eq!(now.requests, ClockRange { earliest_ms: START - DAY + HOUR, latest_ms: START + HOUR });
 }
 
+/// Half speed ends when the clock, as if it had not moved, has caught up with the time of records.
+#[test]
+fn records_catch_up_while_a_step_is_not_followed() {
+    let (lead, night) = (8 * 60_000, 8 * HOUR);
+    let mut run = Run::new(START + lead, START);
+    run.after(lead / 2, 60 * DAY as i64);
+    for _ in 0..60 {
+        run.after(night / 60, 0);
+    }
+    let passed = lead / 2 + night;
+    let now = run.after(0, 0);
+    assert_eq!((now.record_ms, now.requests.earliest_ms), (START + passed, START + passed));
+    assert!(!run.timeline.is_followed);
+}
+
 #[test]
 fn an_engine_starts_only_at_a_plausible_time() {
     let (ahead, behind) = (CLOCK_AHEAD_MS_MAX, CLOCK_BEHIND_MS_MAX);
