@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use scrip_protocol::codes::CodeForm;
 use tokio::sync::watch;
@@ -53,7 +54,7 @@ impl Verifier {
             let goes_on = || !stopping.load(Ordering::Relaxed);
             // First of all: replies are based on it.
             let is_whole = unverified.map_or(Ok(true), |(snapshot, begun)| verify(&snapshot, begun, &goes_on))?;
-            reader.check_sealed(&goes_on).map_err(Damage::Journal)?;
+            check_sealed(&*reader, &goes_on, PAUSE).map_err(Damage::Journal)?;
             // While it exists, it keeps its segments open.
             drop(reader);
             log_not_codes(not_codes(&codes, form, &goes_on).unwrap_or(0), form);
@@ -87,6 +88,33 @@ impl Verifier {
     }
 }
 
+/// How often the sealed segments are checked before one that cannot be read counts as damaged: the machine may lack memory or file
+/// descriptors for a moment.
+const CHECKS_MAX: usize = 5;
+
+/// The pause between two of these checks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Checks the sealed segments while `goes_on` returns true.
+fn check_sealed(reader: &dyn JournalReader, goes_on: &dyn Fn() -> bool, pause: Duration) -> Result<(), JournalError> {
+    for _ in 1..CHECKS_MAX {
+        match reader.check_sealed(goes_on) {
+            Err(error @ (JournalError::Io { .. } | JournalError::Unreadable { .. })) => {
+                if !goes_on() {
+                    return Ok(());
+                }
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a segment of the journal could not be read; trying again"
+                );
+                std::thread::sleep(pause);
+            }
+            checked => return checked,
+        }
+    }
+    reader.check_sealed(goes_on)
+}
+
 /// Verifies the snapshot that an engine started on while `goes_on` returns true. Returns whether it is known to be intact.
 /// Damage is recorded beside the snapshot before it is returned, so that no start uses the snapshot again.
 fn verify(snapshot: &Snapshot, mut begun: UnverifiedUse, goes_on: &dyn Fn() -> bool) -> Result<bool, Damage> {
@@ -101,5 +129,62 @@ fn verify(snapshot: &Snapshot, mut begun: UnverifiedUse, goes_on: &dyn Fn() -> b
             begun.found_damaged(&error);
             Err(Damage::Snapshot(error))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use scrip_protocol::Position;
+
+    use super::*;
+
+    /// A reader whose segments cannot be opened for some checks.
+    struct Failing {
+        checks: AtomicUsize,
+        fails: usize,
+    }
+
+    impl JournalReader for Failing {
+        fn read(&self, _from: Position, _bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError> {
+            Ok(Vec::new())
+        }
+
+        fn bytes(&self) -> u64 {
+            0
+        }
+
+        fn first(&self) -> Position {
+            Position(1)
+        }
+
+        fn first_behind(&self, _position: Position) -> Position {
+            Position(1)
+        }
+
+        fn drop_through(&self, _position: Position) -> Result<usize, JournalError> {
+            Ok(0)
+        }
+
+        fn check_sealed(&self, _goes_on: &dyn Fn() -> bool) -> Result<(), JournalError> {
+            match self.checks.fetch_add(1, Ordering::Relaxed) < self.fails {
+                true => Err(JournalError::Unreadable { path: "1.redb".into(), cause: "too many open files in system".into() }),
+                false => Ok(()),
+            }
+        }
+    }
+
+    /// A segment that cannot be read for a moment is not damaged; one that can never be read is. A stop ends the attempts.
+    #[test]
+    fn a_segment_that_cannot_be_read_for_a_moment_is_not_damaged() {
+        let check = |fails, goes_on: bool| {
+            let reader = Failing { checks: AtomicUsize::new(0), fails };
+            let checked = check_sealed(&reader, &|| goes_on, Duration::ZERO);
+            (checked.is_ok(), reader.checks.into_inner())
+        };
+        assert_eq!(check(CHECKS_MAX - 1, true), (true, CHECKS_MAX));
+        assert_eq!(check(usize::MAX, true), (false, CHECKS_MAX));
+        assert_eq!(check(usize::MAX, false), (true, 1));
     }
 }
