@@ -50,6 +50,10 @@ impl Rehearsing {
         if !self.compiled.matches(record.club, &record.variables) {
             return;
         }
+        if self.is_beyond(record) {
+            self.done.failed += 1;
+            return;
+        }
         let others = || record.fired.iter().filter(|fired| fired.rule != self.replaces);
         let credited_by_others: i128 = others().map(|fired| i128::from(fired.credited().0)).sum();
         let Ok(fired) = self.compiled.fire(self.replaces, &record.variables) else {
@@ -74,6 +78,12 @@ impl Rehearsing {
         self.sums.topped_up += i128::from(record.variables.amount.0);
         self.sums.credited += i128::from(credited.0);
         self.keep_if_large(WouldFire { top_up: position, amount: record.variables.amount, credited });
+    }
+
+    /// Whether rules with lower numbers left no room on a top-up. A new rule gets the highest number.
+    fn is_beyond(&self, record: &ToppedUp) -> bool {
+        let rules = record.fired.iter().map(|fired| fired.rule).chain(record.failed.iter().map(|failed| failed.rule));
+        record.beyond > 0 && (self.replaces == RuleId(0) || rules.max() < Some(self.replaces))
     }
 
     /// The result. The caller, who read the records, passes the last position.
@@ -208,5 +218,17 @@ mod tests {
         assert_eq!((one.topped_up, one.credited), (Some(Money(i64::MAX)), Some(Money(most * 100))));
         assert_eq!(done.stacked_with.iter().map(|with| with.rule.0).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
         assert_eq!(done.largest.iter().map(|firing| firing.top_up.0).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+    }
+
+    /// U8: where lower numbers left no room for further rules, a new rule would have failed, and so would one that was left out.
+    #[test]
+    fn a_rule_without_room_on_a_top_up_would_have_failed() {
+        let full = ToppedUp { beyond: 1, ..record(1, top_up(500), vec![fired(1, 10), fired(5, 10)]) };
+        for (replaces, failed) in [(0, 1), (7, 1), (5, 0), (3, 0)] {
+            let mut rehearsing = Rehearsing::new(compiled("", "100"), RuleId(replaces));
+            rehearsing.look(Position(1), &full);
+            let done = rehearsing.finish(Position(1));
+            assert_eq!((done.fired, done.failed), (1 - failed, failed), "{replaces}");
+        }
     }
 }
