@@ -234,7 +234,7 @@ async fn refusals_report_what_decided() {
             assert_eq!(refusals.len(), 1, "{path}: {found}");
             assert_eq!(refusals[0]["reason"], "code_exhausted", "{path}");
             let decided = refusals[0]["decided"].as_str().expect("it reports what decided");
-            assert!(decided.starts_with("the code was activated 1 times, and 1 is the most"), "{path}: {decided}");
+            assert!(decided.starts_with("1 of 1 activations of the code are used"), "{path}: {decided}");
         }
         let attempt = wait_until(DEADLINE, "the lockout is reported", || {
             let found = sidecar.get("/v1/refusals?client=8").json();

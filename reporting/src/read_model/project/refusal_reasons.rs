@@ -255,7 +255,7 @@ fn by_campaign(why: &RedeemOutcome, club: ClubId, campaign: u32, of: &Campaign, 
         }
         RedeemOutcome::CodeExhausted => {
             let cap = of.terms.activations_per_code_max.map(u64::from);
-            format!("the code was activated {activations} times, and {} is the most; held uses count as well", limit(&cap))
+            format!("{activations} of {} activations of the code are used; held uses count as well", limit(&cap))
         }
         RedeemOutcome::ClientExhausted => {
             let limit = limit(&activations_per_client_max.map(u64::from));
@@ -263,7 +263,7 @@ fn by_campaign(why: &RedeemOutcome, club: ClubId, campaign: u32, of: &Campaign, 
         }
         RedeemOutcome::CampaignExhausted => {
             let (so_far, limit) = (of.activations, limit(activations_max));
-            format!("{campaign} has {so_far} activations, and {limit} is the most; held uses count as well")
+            format!("{so_far} of {limit} activations of {campaign} are used; held uses count as well")
         }
         RedeemOutcome::BudgetExhausted => {
             let issued = Money(of.issued);

@@ -120,8 +120,8 @@ impl Findings {
             ("codes over their cap", Box::new(|sums| count(sums.codes_over_cap))),
             ("other differences", Box::new(|sums| count(sums.differences))),
             ("rules: redeemed", Box::new(|sums| count(sums.rules.redeemed))),
-            ("rules: code spent", Box::new(|sums| count(sums.rules.exhausted))),
-            ("rules: no such code", Box::new(|sums| count(sums.rules.unknown))),
+            ("rules: code exhausted", Box::new(|sums| count(sums.rules.exhausted))),
+            ("rules: unknown code", Box::new(|sums| count(sums.rules.unknown))),
             (
                 "rules: retries same, different",
                 Box::new(|sums| format!("{}, {}", count(sums.rules.repeats_alike), count(sums.rules.repeats_unlike))),
