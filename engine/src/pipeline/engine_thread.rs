@@ -403,10 +403,12 @@ impl EngineThread {
     #[cold]
     fn is_over_budget(&mut self, now: Now, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
         let credential = change.stamp.credential;
-        let (is_operator, budget) = match &change.mutation {
-            Mutation::KeepReader(mutation) => (mutation.anyones, &mut self.reader_budget),
-            Mutation::ForgetReader(mutation) => (mutation.anyones, &mut self.reader_budget),
-            _ => (self.state.credentials.is_operator(credential), &mut self.creation_budget),
+        let (is_operator, budget) = if let Mutation::KeepReader(mutation) = &change.mutation {
+            (mutation.anyones, &mut self.reader_budget)
+        } else if let Mutation::ForgetReader(mutation) = &change.mutation {
+            (mutation.anyones, &mut self.reader_budget)
+        } else {
+            (self.state.credentials.is_operator(credential), &mut self.creation_budget)
         };
         if is_operator {
             return false;
