@@ -18,8 +18,8 @@ use super::clock::{EngineClock, Now};
 use super::commit::{Commit, Replies};
 use super::journal_thread::Committer;
 use super::pages::{Turn, Turns};
-use super::reader_budget::ReaderBudget;
 use super::registrations::KeptFrom;
+use super::request_budget::RequestBudget;
 use super::tally::Tally;
 use super::window_budget::WindowBudget;
 use super::{Attempt, BUSY, Call, Change, Limits, Read, Request, StoredReply, batch_time};
@@ -39,7 +39,8 @@ pub(super) struct EngineThread {
     pub(super) index: Arc<Index>,
     pub(super) clock: EngineClock,
     pub(super) kept_from: Arc<KeptFrom>,
-    pub(super) reader_budget: ReaderBudget,
+    pub(super) reader_budget: RequestBudget,
+    pub(super) creation_budget: RequestBudget,
     pub(super) window_budget: WindowBudget,
     pub(super) limits: Limits,
     pub(super) turns: Turns,
@@ -343,8 +344,12 @@ impl EngineThread {
         {
             return self.refuse(now_ms, change, Refusal::TooManyMisses { retry_after_ms }, correlation, &mut replies.frames);
         }
-        if matches!(mutation, Mutation::KeepReader(_) | Mutation::ForgetReader(_))
-            && self.is_over_reader_budget(now, change, correlation, &mut replies.frames)
+        if let Mutation::KeepReader(_)
+        | Mutation::ForgetReader(_)
+        | Mutation::CreateCampaign(_)
+        | Mutation::CreateRule(_)
+        | Mutation::RegisterGroup(_) = mutation
+            && self.is_over_budget(now, change, correlation, &mut replies.frames)
         {
             return;
         }
@@ -393,15 +398,22 @@ impl EngineThread {
         }
     }
 
-    /// Refuses a request about a reader if its credential has used up its budget; operators have none. Returns whether it did.
+    /// Refuses a request about a reader, or one to create something, if its credential has used up its budget; operators have
+    /// none. Returns whether it did.
     #[cold]
-    fn is_over_reader_budget(&mut self, now: Now, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
-        let is_operator = matches!(&change.mutation, Mutation::KeepReader(mutation) if mutation.anyones)
-            || matches!(&change.mutation, Mutation::ForgetReader(mutation) if mutation.anyones);
+    fn is_over_budget(&mut self, now: Now, change: &Change, correlation: u64, frames: &mut Vec<u8>) -> bool {
+        let credential = change.stamp.credential;
+        let (is_operator, budget) = if let Mutation::KeepReader(mutation) = &change.mutation {
+            (mutation.anyones, &mut self.reader_budget)
+        } else if let Mutation::ForgetReader(mutation) = &change.mutation {
+            (mutation.anyones, &mut self.reader_budget)
+        } else {
+            (self.state.credentials.is_operator(credential), &mut self.creation_budget)
+        };
         if is_operator {
             return false;
         }
-        let Err(retry_after_ms) = self.reader_budget.take(now.elapsed_ms, change.stamp.credential) else { return false };
+        let Err(retry_after_ms) = budget.take(now.elapsed_ms, credential) else { return false };
         self.refuse(now.record_ms, change, Refusal::Busy { retry_after_ms }, correlation, frames);
         true
     }

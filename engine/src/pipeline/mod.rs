@@ -20,8 +20,8 @@ mod engine_thread;
 mod journal_thread;
 mod outbox;
 mod pages;
-mod reader_budget;
 mod registrations;
+mod request_budget;
 mod share;
 mod tally;
 #[cfg(test)]
@@ -48,6 +48,7 @@ use clock::Now;
 pub use clock::{Clock, ClockError, ClockStatus, EngineClock, Reading, SystemClock};
 pub(crate) use clock::{FollowedClock, check_start};
 pub use outbox::{Outbox, StoredReply};
+use request_budget::{CREATIONS_AT_ONCE, READER_REQUESTS_AT_ONCE, RequestBudget};
 pub use share::{Reserved, Share, ShareLimits, Totals, Unwritten};
 
 use crate::attempts::Attempts;
@@ -394,7 +395,8 @@ impl Pipeline {
         let kept_from = Arc::new(registrations::KeptFrom::new(reader.clone()));
         let engine = engine_thread::EngineThread {
             kept_from: kept_from.clone(),
-            reader_budget: reader_budget::ReaderBudget::default(),
+            reader_budget: RequestBudget::new(READER_REQUESTS_AT_ONCE),
+            creation_budget: RequestBudget::new(CREATIONS_AT_ONCE),
             window_budget: window_budget::WindowBudget::default(),
             state,
             guard,

@@ -1,7 +1,7 @@
 //! The pipeline over a journal in memory, whose appends a test can delay or fail.
 //!
 //! `clock`: what happens when the machine's clock is set. `release`: what leaves, and when. `batches`: what is written together,
-//! and under which time. `callers`: what depends on the caller. `full_disk`: a real journal whose disk is full. `registrations`:
+//! and under which time. `callers`: what depends on the caller. `creations`: the budget for what is never removed. `full_disk`: a real journal whose disk is full. `registrations`:
 //! readers that register while segments are dropped. `memory` is the journal, which conforms to the trait. Every test that ends normally compares the final state with a replay of what
 //! was written.
 
@@ -11,6 +11,7 @@ mod batches;
 mod callers;
 mod clock;
 mod counted;
+mod creations;
 mod full_disk;
 mod memory;
 mod registrations;

@@ -7,7 +7,7 @@ use crate::money::Money;
 use crate::record::Stamp;
 use std::fmt;
 
-/// How many campaigns there may be, archived ones included.
+/// How many campaigns there may be, archived ones included. The last tenth is reserved for operators.
 pub const CAMPAIGNS_MAX: usize = 100_000;
 
 /// The terms of a campaign (C2).
@@ -149,7 +149,7 @@ pub enum CreateCampaignOutcome {
     Conflicts(Vec<SkippedLine>) = 4,
     /// The list holds more codes than a campaign may have (A2).
     TooManyCodes(CodeLimit) = 5,
-    /// There are [`CAMPAIGNS_MAX`] campaigns.
+    /// There are [`CAMPAIGNS_MAX`] campaigns, or nine tenths of that many and the caller is no operator.
     TooManyCampaigns = 6,
 }
 
@@ -165,7 +165,8 @@ impl fmt::Display for CreateCampaignOutcome {
             CreateCampaignOutcome::Conflicts(lines) => write!(f, "refused: lines that cannot be added: {}", lines.len()),
             CreateCampaignOutcome::TooManyCodes(limit) => write!(f, "refused: {limit}"),
             CreateCampaignOutcome::TooManyCampaigns => {
-                write!(f, "refused: there are already {CAMPAIGNS_MAX} campaigns, with the archived ones")
+                let reserved = "the last tenth is reserved for operators";
+                write!(f, "refused: at most {CAMPAIGNS_MAX} campaigns are allowed, archived ones included; {reserved}")
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::command::NAME_BYTES_MAX;
 use crate::ids::{GroupId, Position};
 use crate::record::Stamp;
 
-/// How many groups there may be.
+/// How many groups there may be. The last tenth is reserved for operators.
 pub const GROUPS_MAX: usize = 10_000;
 
 /// The request to register a group of clients. Its name must be new within the organisation.
@@ -27,7 +27,7 @@ pub enum RegisterGroupOutcome {
     InvalidName = 1,
     /// A group of that name exists already.
     NameTaken(GroupId) = 2,
-    /// There are [`GROUPS_MAX`] groups.
+    /// There are [`GROUPS_MAX`] groups, or nine tenths of that many and the caller is no operator.
     TooManyGroups = 3,
 }
 
@@ -37,7 +37,9 @@ impl fmt::Display for RegisterGroupOutcome {
             RegisterGroupOutcome::Registered(group) => write!(f, "registered as group {group}"),
             RegisterGroupOutcome::InvalidName => write!(f, "refused: a group's name has 1 to {NAME_BYTES_MAX} bytes"),
             RegisterGroupOutcome::NameTaken(group) => write!(f, "refused: group {group} already has that name"),
-            RegisterGroupOutcome::TooManyGroups => write!(f, "refused: there are already {GROUPS_MAX} groups"),
+            RegisterGroupOutcome::TooManyGroups => {
+                write!(f, "refused: at most {GROUPS_MAX} groups are allowed; the last tenth is reserved for operators")
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::ids::{ClubId, GroupId, RuleId};
 use crate::problem::TextProblem;
 use crate::record::Stamp;
 
-/// How many rules there may be, archived ones included.
+/// How many rules there may be, archived ones included. The last tenth is reserved for operators.
 pub const RULES_MAX: usize = 100_000;
 /// The most bytes of a rule's description.
 pub const DESCRIPTION_BYTES_MAX: usize = 2_000;
@@ -178,7 +178,7 @@ pub enum CreateRuleOutcome {
     } = 0,
     /// The rule is invalid.
     InvalidRule(InvalidRule) = 1,
-    /// There are [`RULES_MAX`] rules.
+    /// There are [`RULES_MAX`] rules, or nine tenths of that many and the caller is no operator.
     TooManyRules = 2,
 }
 
@@ -364,7 +364,8 @@ impl fmt::Display for CreateRuleOutcome {
             CreateRuleOutcome::Created { rule, .. } => write!(f, "created rule {rule}"),
             CreateRuleOutcome::InvalidRule(why) => write!(f, "refused: {why}"),
             CreateRuleOutcome::TooManyRules => {
-                write!(f, "refused: there are already {RULES_MAX} rules, with the archived ones")
+                let reserved = "the last tenth is reserved for operators";
+                write!(f, "refused: at most {RULES_MAX} rules are allowed, archived ones included; {reserved}")
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Create a campaign with its first codes (C2 to C5).
 
 use scrip_protocol::command::{
-    CLUBS_PER_CAMPAIGN_MAX, CampaignCreated, CreateCampaign, CreateCampaignOutcome as Outcome, InvalidTerms, OnConflict, Terms,
+    CAMPAIGNS_MAX, CLUBS_PER_CAMPAIGN_MAX, CampaignCreated, CreateCampaign, CreateCampaignOutcome as Outcome, InvalidTerms,
+    OnConflict, Terms,
 };
 use scrip_protocol::{Money, Record, Stamp};
 
@@ -28,7 +29,9 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &CreateCampaignReques
     };
     match take(state, None, &request.list, request.on_conflict, lookup) {
         Ok(taken) if taken.codes.is_empty() => refuse(Outcome::Conflicts(taken.skipped)),
-        Ok(_) if !state.campaigns.has_room() => refuse(Outcome::TooManyCampaigns),
+        Ok(_) if !state.campaigns.are_below(state.credentials.limit_of(stamp.credential, CAMPAIGNS_MAX)) => {
+            refuse(Outcome::TooManyCampaigns)
+        }
         Ok(taken) => {
             let campaign = state.campaigns.next();
             CampaignCreated { stamp, campaign, terms, codes: taken.codes, skipped: taken.skipped }.into()

@@ -9,6 +9,9 @@ use scrip_protocol::{CredentialId, Record, Role, Stamp};
 use super::tables::behind;
 use super::{State, is_name, refused};
 
+/// One row in this many is reserved for operators.
+const RESERVED_PART: usize = 10;
+
 /// The credentials of the organisation.
 #[derive(Debug, Default, PartialEq)]
 pub struct Credentials {
@@ -58,6 +61,17 @@ impl Credentials {
     #[inline]
     pub fn is_told_reasons(&self, credential: CredentialId) -> bool {
         self.of(credential).is_none_or(|credential| credential.grant.reasons)
+    }
+
+    /// Whether a credential has the role operator. False for an unknown one.
+    pub fn is_operator(&self, credential: CredentialId) -> bool {
+        self.of(credential).is_some_and(|credential| credential.grant.role == Role::Operator)
+    }
+
+    /// The limit of a table's rows for a credential. The rest of the table's limit is reserved for operators: rows are never
+    /// removed, and nobody else can fill the table.
+    pub(super) fn limit_of(&self, credential: CredentialId, max: usize) -> usize {
+        if self.is_operator(credential) { max } else { max - max / RESERVED_PART }
     }
 
     /// The number that the next credential gets.

@@ -129,7 +129,7 @@ pub(super) fn decide(state: &State, stamp: Stamp, request: &RegisterGroup) -> Re
     if let Some(group) = state.groups.named(&request.name) {
         return refuse(Outcome::NameTaken(group));
     }
-    if state.groups.rows.len() >= GROUPS_MAX {
+    if state.groups.rows.len() >= state.credentials.limit_of(stamp.credential, GROUPS_MAX) {
         return refuse(Outcome::TooManyGroups);
     }
     GroupRegistered { stamp, group: state.groups.next(), name: request.name.clone() }.into()

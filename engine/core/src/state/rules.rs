@@ -1,6 +1,6 @@
 //! The rules of the organisation, and the index by which a top-up finds those that may fire.
 
-use scrip_protocol::command::{Lint, RULES_LINTED_AGAINST, RULES_MAX, RuleTerms};
+use scrip_protocol::command::{Lint, RULES_LINTED_AGAINST, RuleTerms};
 use scrip_protocol::{ClubId, Money, RuleId, Variables};
 use scrip_rules::{Candidates, Compiled, lint};
 
@@ -83,9 +83,9 @@ impl Rules {
         candidates.filter_map(live).filter(move |(_, compiled)| compiled.matches(club, variables))
     }
 
-    /// Whether another rule can be created.
-    pub(super) fn has_room(&self) -> bool {
-        self.rows.len() < RULES_MAX
+    /// Whether there are fewer rules than a limit.
+    pub(super) fn are_below(&self, limit: usize) -> bool {
+        self.rows.len() < limit
     }
 
     /// Lint findings for a rule among the newest other live rules.

@@ -1,9 +1,9 @@
 //! Create a rule, change, switch, archive and restore it (U9 to U11, A32).
 
 use scrip_protocol::command::{
-    ArchiveRule, ArchiveRuleOutcome, CreateRule, CreateRuleOutcome, InvalidRule, LintRule, LintRuleOutcome, RestoreRule,
-    RestoreRuleOutcome, RuleArchived, RuleRestored, RuleSaved, RuleSwitched, RuleTerms, SwitchRule, SwitchRuleOutcome,
-    UpdateRule, UpdateRuleOutcome,
+    ArchiveRule, ArchiveRuleOutcome, CreateRule, CreateRuleOutcome, InvalidRule, LintRule, LintRuleOutcome, RULES_MAX,
+    RestoreRule, RestoreRuleOutcome, RuleArchived, RuleRestored, RuleSaved, RuleSwitched, RuleTerms, SwitchRule,
+    SwitchRuleOutcome, UpdateRule, UpdateRuleOutcome,
 };
 use scrip_protocol::{Record, RuleId, Stamp};
 use scrip_rules::{Compiled, check};
@@ -18,7 +18,9 @@ fn checked(state: &State, terms: &RuleTerms) -> Result<(RuleTerms, Compiled), In
 pub(super) fn decide_create(state: &State, stamp: Stamp, request: &CreateRule) -> Record {
     let rule = state.rules.next();
     match checked(state, &request.terms) {
-        Ok(_) if !state.rules.has_room() => refused::<CreateRule>(stamp, &CreateRuleOutcome::TooManyRules),
+        Ok(_) if !state.rules.are_below(state.credentials.limit_of(stamp.credential, RULES_MAX)) => {
+            refused::<CreateRule>(stamp, &CreateRuleOutcome::TooManyRules)
+        }
         Ok((terms, compiled)) => RuleSaved { stamp, rule, new: true, terms, lint: state.rules.lint(rule, &compiled) }.into(),
         Err(why) => refused::<CreateRule>(stamp, &CreateRuleOutcome::InvalidRule(why)),
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use scrip_protocol::codes::{CodeForm, NormalisedCode};
-use scrip_protocol::command::{ArchiveCause, CAMPAIGNS_MAX, CLUBS_MAX, CodeTexts, CodesBatch, Terms};
+use scrip_protocol::command::{ArchiveCause, CLUBS_MAX, CodeTexts, CodesBatch, Terms};
 use scrip_protocol::{CampaignId, ClientId, ClubId, Money, Position};
 
 use super::by_name::ByName;
@@ -133,9 +133,9 @@ impl Campaigns {
         self.restored.contains(&campaign)
     }
 
-    /// Whether another campaign can be created.
-    pub(super) fn has_room(&self) -> bool {
-        self.rows.len() < CAMPAIGNS_MAX
+    /// Whether there are fewer campaigns than a limit.
+    pub(super) fn are_below(&self, limit: usize) -> bool {
+        self.rows.len() < limit
     }
 
     /// The codes of the snapshot.

@@ -14,13 +14,13 @@ use crate::pipeline::{Attempt, Beginning, Call, Change, Limits, RETRY_AFTER_MS, 
 use scrip_core::guard::{Asker, BudgetLimits, FailedCode, Fingerprint, GuardLimits, Reason};
 use scrip_core::state::{HoldRequest, NamedHold, RedeemRequest};
 
-const OPERATOR: CredentialId = CredentialId(1);
+pub(super) const OPERATOR: CredentialId = CredentialId(1);
 /// A gateway that learns reasons.
 pub(super) const TILL: CredentialId = CredentialId(2);
 /// A gateway that does not.
 const SHOP: CredentialId = CredentialId(3);
 
-fn grant(role: Role, number: u8, reasons: bool) -> Grant {
+pub(super) fn grant(role: Role, number: u8, reasons: bool) -> Grant {
     Grant { name: format!("{role} {number}"), role, clubs: Vec::new(), reasons, secret: Secret::Token([number; 32]) }
 }
 

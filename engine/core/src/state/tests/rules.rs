@@ -4,11 +4,11 @@
 //! Positions: the settings are at 1, so that the club is at 2.
 
 use scrip_protocol::command::{
-    Action, GROUPS_MAX, GroupRegistered, Lint, LintRule, LintRuleOutcome, ListGroups, ListRules, NAME_BYTES_MAX, Note,
-    RULES_PER_PAGE, RuleArchived, RuleFailed, RuleFilter, RuleRestored, RuleSaved, RuleSwitched, RuleTerms, ShowRule,
-    ShowRuleOutcome, TopUp,
+    Action, CredentialAdded, GROUPS_MAX, Grant, GroupRegistered, Lint, LintRule, LintRuleOutcome, ListGroups, ListRules,
+    NAME_BYTES_MAX, Note, RULES_PER_PAGE, RuleArchived, RuleFailed, RuleFilter, RuleRestored, RuleSaved, RuleSwitched, RuleTerms,
+    Secret, ShowRule, ShowRuleOutcome, TopUp,
 };
-use scrip_protocol::{ClientId, ClubId, GroupId, Money, Record, RuleId, Settings, TopUpSource};
+use scrip_protocol::{ClientId, ClubId, CredentialId, GroupId, Money, Record, Role, RuleId, Settings, TopUpSource};
 use scrip_rules::{Conditions, Formula, PushText};
 
 use super::script::{check, check_with};
@@ -421,6 +421,9 @@ fn groups_have_unique_names() {
             "#
         ),
     );
+    let secret = Secret::Token([1; 32]);
+    let grant = Grant { name: "Operator".into(), role: Role::Operator, clubs: Vec::new(), reasons: true, secret };
+    bench.follow(CredentialAdded { stamp: None, credential: CredentialId(1), grant }.into());
     for number in 4..GROUPS_MAX as u32 {
         let stamp = stamp(START_MS, u64::from(number), 0);
         bench.follow(GroupRegistered { stamp, group: GroupId(number), name: number.to_string() }.into());
@@ -436,7 +439,10 @@ fn groups_have_unique_names() {
     // A duplicate name, or none, is reported first.
     assert_eq!(register(&mut bench, 2, ""), "refused: a group's name has 1 to 200 bytes");
     assert_eq!(register(&mut bench, 3, "last"), "refused: group 10000 already has that name");
-    assert_eq!(register(&mut bench, 4, "one more"), "refused: there are already 10000 groups");
+    assert_eq!(
+        register(&mut bench, 4, "one more"),
+        "refused: at most 10000 groups are allowed; the last tenth is reserved for operators"
+    );
     let (mut listed, mut after) = (Vec::new(), GroupId(0));
     loop {
         let page = bench.state.list_groups(&ListGroups { after });
