@@ -24,7 +24,7 @@ use scrip_protocol::batch::BatchError;
 use scrip_protocol::codes::{RecordedForm, UnknownForm};
 use scrip_protocol::frame::Malformed;
 use scrip_protocol::private::SecretError;
-use scrip_protocol::{CredentialId, Position, Refusal, Settings, UtcTime};
+use scrip_protocol::{CredentialId, Kind, Position, Refusal, Role, Settings, UtcTime};
 use scrip_reporting::attempts::{Attempts, AttemptsError};
 use scrip_reporting::follow::FollowError;
 use scrip_reporting::read_model::ReadModelError;
@@ -295,6 +295,16 @@ fn every_refusal_of_a_backup_is_on_the_page() {
         BackupError::NotEmpty { .. } => 14,
         BackupError::Missing { .. } => 15,
     });
+}
+
+/// Z9: what a role may do is on the page, request by request.
+#[test]
+fn the_requests_of_each_role_are_on_the_page() {
+    for role in [Role::Gateway, Role::Marketing, Role::Cashier, Role::Reporter] {
+        let permitted = Kind::ALL.iter().filter(|kind| kind.permits(role)).map(|kind| format!("`{}`", kind.word()));
+        let row = format!("| {role} | {} |", permitted.collect::<Vec<_>>().join(", "));
+        assert!(PAGE.contains(&row), "{row}");
+    }
 }
 
 /// Events that are only logged are on the page as well, and so is every file of a data folder.
