@@ -5,7 +5,7 @@
 //! model's counters. The recount follows the definitions of the records, and was written without regard to the code of the read
 //! model.
 //!
-//! The questions are in `campaigns.rs`, `uses.rs`, `clients.rs` and `refusals.rs`.
+//! The questions are in `campaign_state.rs`, `uses.rs`, `client_records.rs` and `recorded_refusals.rs`.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "each question is about a few kinds of records")]
 
