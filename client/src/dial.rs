@@ -151,6 +151,25 @@ impl ConnectError {
         is_of_the_moment || self.is_passing()
     }
 
+    /// How close the failed attempt came to an engine that accepts the caller's parameters. Of several addresses of a name, one may
+    /// belong to another program, or to a family of addresses that this machine does not have.
+    fn nearness(&self) -> u8 {
+        match self {
+            ConnectError::Closed { .. } | ConnectError::Certificate(_) | ConnectError::Protocol => 3,
+            ConnectError::Handshake { .. } | ConnectError::Lost(_) => 2,
+            ConnectError::Unreachable(_) => 1,
+            ConnectError::Socket(_) | ConnectError::Address { .. } | ConnectError::Authority(_) | ConnectError::Identity(_) => 0,
+        }
+    }
+
+    /// The error to report of two attempts: the one that came closer to an engine's answer; among equals the earlier.
+    fn nearest(earlier: Option<ConnectError>, later: ConnectError) -> ConnectError {
+        match earlier {
+            Some(earlier) if earlier.nearness() >= later.nearness() => earlier,
+            _ => later,
+        }
+    }
+
     /// What the end of a connection to an address means.
     pub fn of(error: &ConnectionError, address: SocketAddr) -> ConnectError {
         /// TLS alert 120 (RFC 7301), as QUIC carries it (RFC 9001, section 4.8).
@@ -249,7 +268,8 @@ impl Dial {
     }
 
     /// Tries one address after the other, each a moment after the one before has not answered or at once if that failed, and returns
-    /// the first connection. If there is none, returns why: what an engine answered, rather than that nobody answers.
+    /// the first connection. If there is none, returns the error closest to an engine's answer ([`ConnectError::nearness`]); among
+    /// equals the first.
     async fn connect_to_one(
         &self,
         addresses: &[SocketAddr],
@@ -258,27 +278,31 @@ impl Dial {
     ) -> Result<Dialled, ConnectError> {
         let mut attempts = JoinSet::new();
         let mut rest = addresses.iter().copied();
-        let mut failed = ConnectError::Unreachable(first);
+        let mut silent = Vec::new();
+        let mut failed: Option<ConnectError> = None;
         loop {
             match rest.next() {
                 Some(address) => {
                     let dial = self.clone();
-                    attempts.spawn(async move { dial.connect_at(address).await });
+                    silent.push(address);
+                    attempts.spawn(async move { (address, dial.connect_at(address).await) });
                 }
-                None if attempts.is_empty() => return Err(failed),
+                None if attempts.is_empty() => return Err(failed.unwrap_or(ConnectError::Unreachable(first))),
                 None => {}
             }
             let next_at = if rest.len() > 0 { deadline.min(Instant::now() + NEXT_ADDRESS_AFTER) } else { deadline };
             match tokio::time::timeout_at(next_at, attempts.join_next()).await {
-                Ok(Some(Ok(Ok(dialled)))) => return Ok(dialled),
-                Ok(Some(Ok(Err(error)))) => {
-                    if error.information() > failed.information() {
-                        failed = error;
-                    }
+                Ok(Some(Ok((_, Ok(dialled))))) => return Ok(dialled),
+                Ok(Some(Ok((address, Err(error))))) => {
+                    silent.retain(|other| *other != address);
+                    failed = Some(ConnectError::nearest(failed, error));
                 }
                 Ok(Some(Err(panic))) => std::panic::resume_unwind(panic.into_panic()),
                 Ok(None) => {}
-                Err(_) if Instant::now() >= deadline => return Err(failed),
+                Err(_) if Instant::now() >= deadline => {
+                    let silent = silent.first().copied().unwrap_or(first);
+                    return Err(ConnectError::nearest(failed, ConnectError::Unreachable(silent)));
+                }
                 Err(_) => {}
             }
         }
@@ -304,19 +328,6 @@ impl Dial {
         match read_welcome(&mut receive).await {
             Some(welcome) => Ok(Dialled { endpoint, connection, address, welcome, send, receive }),
             None => Err(ConnectError::of(&connection.closed().await, address)),
-        }
-    }
-}
-
-impl ConnectError {
-    /// How much it says of the engine, if the addresses of one name fail differently: what the engine itself answered, then what another
-    /// program may have answered, then silence, then what this machine lacks.
-    fn information(&self) -> u8 {
-        match self {
-            ConnectError::Closed { .. } | ConnectError::Certificate(_) | ConnectError::Protocol => 3,
-            ConnectError::Handshake { .. } | ConnectError::Lost(_) => 2,
-            ConnectError::Unreachable(_) => 1,
-            ConnectError::Socket(_) | ConnectError::Address { .. } | ConnectError::Authority(_) | ConnectError::Identity(_) => 0,
         }
     }
 }
@@ -461,6 +472,31 @@ mod tests {
         assert_eq!(by_name.address, address);
     }
 
+    /// The answer of the right engine is reported, whatever other programs do at the other addresses of its name, and in whatever
+    /// order they are tried: the caller decides by it whether to give up.
+    #[tokio::test]
+    async fn the_answer_of_the_right_engine_hides_behind_no_other_failure() {
+        let (other, _) = welcoming();
+        let (address, dial) = engine(Err(CloseCode::Unauthenticated));
+        for addresses in [[other, address], [address, other]] {
+            let refused = connect_to(&dial, &addresses).await.err();
+            assert!(matches!(refused, Some(ConnectError::Closed { code: CloseCode::Unauthenticated, .. })), "{refused:?}");
+        }
+        let unsigned = connect_to(&dial, &[other]).await.err();
+        assert!(matches!(unsigned, Some(ConnectError::Handshake { address, .. }) if address == other), "{unsigned:?}");
+    }
+
+    /// An address that this machine cannot use, as IPv6 on a kernel without it, does not hide that no engine answers at another.
+    #[test]
+    fn a_silent_address_is_reported_rather_than_a_socket_that_cannot_be_opened() {
+        let silent = ConnectError::Unreachable(([127, 0, 0, 1], 4600).into());
+        let no_socket = ConnectError::Socket("address family not supported".into());
+        for (earlier, later) in [(&silent, &no_socket), (&no_socket, &silent)] {
+            let reported = ConnectError::nearest(Some(earlier.clone()), later.clone());
+            assert!(matches!(reported, ConnectError::Unreachable(_)), "{reported:?}");
+        }
+    }
+
     /// What an engine says at one address says more than the silence of another, in either order.
     #[tokio::test]
     async fn the_error_of_an_engine_that_answers_is_reported() {
@@ -469,12 +505,6 @@ mod tests {
         let (address, mut dial) = engine(Err(CloseCode::Unauthenticated));
         dial.patience = Duration::from_secs(2);
         for addresses in [[silent, address], [address, silent]] {
-            let refused = connect_to(&dial, &addresses).await.err();
-            assert!(matches!(refused, Some(ConnectError::Closed { code: CloseCode::Unauthenticated, .. })), "{refused:?}");
-        }
-        // Another program at one address hides neither; nor does an address for which this machine has no socket.
-        let (other, _) = welcoming();
-        for addresses in [[other, address], [address, other]] {
             let refused = connect_to(&dial, &addresses).await.err();
             assert!(matches!(refused, Some(ConnectError::Closed { code: CloseCode::Unauthenticated, .. })), "{refused:?}");
         }
