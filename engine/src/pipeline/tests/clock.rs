@@ -201,23 +201,23 @@ fn a_flush_that_hangs_makes_no_request_one_from_the_future() {
     for (minutes, client) in [(2, 1), (5, 2)] {
         let now_ms = START_MS + minutes * MINUTE;
         run.hands.0.store(now_ms, Ordering::SeqCst);
-        run.offer(&lane, vec![redeem_at(now_ms, client, "A")]);
-        // An id ahead of every clock is still refused.
+        // An id ahead of every clock is still refused. It is decided before what is waited for.
         run.offer(&lane, vec![redeem_at(now_ms + MINUTE + 1, 10 + client, "A")]);
+        run.offer(&lane, vec![redeem_at(now_ms, client, "A")]);
         run.wait_until_applied(3 + client as u64);
     }
     drop(gate);
     let replies = lane.replies(6);
     for (client, at) in [(1, 2), (2, 4)] {
-        let outcome = replies[at].read::<Redeem>();
-        assert!(matches!(outcome, Ok(RedeemOutcome::Redeemed(_))), "{client}: {outcome:?}");
-        let refusal = replies[at + 1].read::<Redeem>();
+        let refusal = replies[at].read::<Redeem>();
         assert!(matches!(refusal, Err(Refusal::RequestFromFuture { .. })), "{client}: {refusal:?}");
+        let outcome = replies[at + 1].read::<Redeem>();
+        assert!(matches!(outcome, Ok(RedeemOutcome::Redeemed(_))), "{client}: {outcome:?}");
     }
     // What was executed is remembered.
     assert_eq!(run.kept.extents().last().map(|(_, time_ms)| *time_ms), Some(START_MS));
     let lane = Lane::default();
     run.offer(&lane, vec![redeem_at(START_MS + 5 * MINUTE, 2, "A")]);
-    assert_eq!(lane.replies(1)[0].body, replies[4].body);
+    assert_eq!(lane.replies(1)[0].body, replies[5].body);
     run.finish();
 }
